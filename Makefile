@@ -1,0 +1,32 @@
+# Baton. `make` alone explains the commands.
+PYTHON ?= python3
+PY := .venv/bin/python
+SETUP = $(PYTHON) -I orchestrator/local/install.py
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-quick check models
+
+help: ## Show this
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+setup: ## Make .venv and install what a run needs
+	@$(SETUP) run
+
+run: setup ## Start Baton on http://127.0.0.1:8002 (PORT=, DATA_DIR=, WORKERS=); Ctrl-C stops it
+	@exec $(PY) -m orchestrator.local --follow-parent
+
+test: setup-dev ## All tests (ARGS= goes to pytest)
+	@exec $(PY) -m pytest $(ARGS)
+
+test-quick: setup-dev ## The tests for every day: no browser, no killed processes
+	@exec $(PY) -m pytest -m "not faults and not browser and not slow and not gpu" $(ARGS)
+
+check: setup-dev ## Lint, types and the quick tests
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+	@$(MAKE) --no-print-directory test-quick
+
+models: setup ## Build the shipped models again (minutes)
+	@exec $(PY) -m gpu_worker.demo_models
+
+.PHONY: setup-dev
+setup-dev:
+	@$(SETUP) dev

@@ -1,0 +1,286 @@
+"""One loaded model and its thread: load, then schedule → run → postprocess until it is closed. Made by the loop.
+
+Owns the executions of its model, decides what an error means for each, and knows nothing of other models.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gpu_worker.engine import device as device_errors
+from gpu_worker.engine import preload
+from gpu_worker.engine.device import Device
+from gpu_worker.engine.model_cache import Entry, ModelCache, ModelTooBig
+from gpu_worker.engine.outbox import Outbox
+from gpu_worker.engine.protocol import Cancelled, Failed, LanePulse, ModelSpec, Outcome, PhaseChanged, Progress
+from gpu_worker.runners import registry
+from gpu_worker.runners.base import Execution, InvalidInput, ModelRefused, Runner, Stopped
+
+log = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT = 60.0  # seconds that an idle lane may take to drop its model before its memory is taken for free
+POISONED_EXIT = 70  # exit status of an engine whose CUDA context is lost
+MESSAGE_LIMIT = 1000  # characters of a library's reason that are passed on
+
+
+class Lane:
+    """`add`, `cancel`, `close` and `pulse` may be called from any thread; everything else is the lane's own thread."""
+
+    def __init__(
+        self, label: str, spec: ModelSpec, entry: Entry[Lane], cache: ModelCache[Lane], outbox: Outbox, device: Device
+    ) -> None:
+        self.label = label
+        self._spec = spec
+        self._entry = entry
+        self._cache = cache
+        self._outbox = outbox
+        self._device = device
+        self._runner: Runner | None = None
+        self._changed = threading.Condition()  # guards what stands below, up to the steps
+        self._inbox: deque[Execution] = deque()
+        self._running: list[Execution] = []
+        self._closed = False
+        self._news = False  # since the last schedule: an arrival, a cancel or the close
+        self._steps = 0
+        self._ready_at: float | None = None
+        self._thread = threading.Thread(target=self._main, name=f"lane-{label}", daemon=True)
+
+    # ------------------------------------------------------------ from other threads
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def add(self, execution: Execution) -> bool:
+        """False if the lane has been closed meanwhile: ask the cache for a new one."""
+        with self._changed:
+            if self._closed:
+                return False
+            if self._ready_at is None:
+                self._outbox.send(PhaseChanged(execution.request.request_id, "loading_model"))
+            self._inbox.append(execution)
+            self._tell()
+            return True
+
+    def cancel(self, request_id: str) -> None:
+        """Who still waits ends here and now, even if the lane is loading or hangs; who runs is stopped by the lane."""
+        with self._changed:
+            waiting = next((e for e in self._inbox if e.request.request_id == request_id), None)
+            if waiting is not None:
+                self._inbox.remove(waiting)
+            for execution in self._running:
+                execution.cancelled |= execution.request.request_id == request_id
+            self._tell()
+        if waiting is not None:
+            self._finish(waiting, Cancelled())
+
+    def close(self) -> None:
+        """Only for an idle lane: returns when its model is dropped."""
+        with self._changed:
+            self._closed = True
+            self._tell()
+        self._thread.join(CLOSE_TIMEOUT)
+
+    def pulse(self) -> LanePulse:
+        with self._changed:
+            active = len(self._inbox) + len(self._running)
+            return LanePulse(self.label, self._steps, active, exempt=self._ready_at is None)
+
+    def _tell(self) -> None:
+        self._news = True
+        self._changed.notify_all()
+
+    # ------------------------------------------------------------ Control, for the runner
+
+    def progress(self, execution: Execution, step: int, total_steps: int, text_delta: str = "") -> None:
+        self._steps += 1
+        self._outbox.progress(Progress(execution.request.request_id, step, total_steps, text_delta))
+
+    def checkpoint(self, execution: Execution, step: int, total_steps: int, text_delta: str = "") -> None:
+        self.progress(execution, step, total_steps, text_delta)
+        self.tick(execution)
+
+    def tick(self, execution: Execution) -> None:
+        self._steps += 1
+        if execution.cancelled:
+            raise Stopped(execution)
+
+    def rest(self, seconds: float) -> None:
+        with self._changed:
+            if not self._news and seconds > 0:
+                self._changed.wait(seconds)
+
+    # ------------------------------------------------------------ the lane's thread
+
+    def _main(self) -> None:
+        runner = self._load()
+        if runner is None:
+            return
+        while self._wait_for_work():
+            batch = self._schedule(runner)
+            if batch:
+                self._run(runner, batch)
+            self._postprocess(runner)
+            self._steps += 1
+        runner.close()
+        del runner
+        device_errors.release_cached_memory()
+
+    def _wait_for_work(self) -> bool:
+        with self._changed:
+            while not (self._inbox or self._running or self._closed):
+                self._changed.wait()
+            return not self._closed
+
+    def _schedule(self, runner: Runner) -> list[Execution]:
+        """Drop who was cancelled, take in who waits, and say who advances by one step."""
+        arrivals: list[Execution] = []
+        with self._changed:
+            self._news = False
+            limit = int(self._spec.options.get("max_concurrent", runner.max_concurrent))
+            while self._inbox and len(self._running) < limit:
+                arrivals.append(self._inbox.popleft())
+                self._running.append(arrivals[-1])
+        for execution in arrivals:
+            self._begin(runner, execution)
+        for execution in self._running:
+            if execution.cancelled and execution.outcome is None:
+                execution.outcome = runner.cancelled(execution)
+        return [execution for execution in self._running if execution.outcome is None]
+
+    def _begin(self, runner: Runner, execution: Execution) -> None:
+        execution.began_at = time.monotonic()
+        waited = max(0.0, (self._ready_at or 0.0) - execution.submitted_at)
+        self._outbox.send(PhaseChanged(execution.request.request_id, "inference", model_load_seconds=waited))
+        try:
+            runner.begin(execution)
+        except Exception as error:  # noqa: BLE001  whatever a model's library raises ends this request and no other
+            execution.outcome = _failure(error)
+
+    def _run(self, runner: Runner, batch: Sequence[Execution]) -> None:
+        try:
+            runner.run(batch, self)
+        except Stopped as stop:
+            stop.execution.outcome = runner.cancelled(stop.execution)
+        except Exception as error:  # noqa: BLE001  a library's error must not end the lane; who is guilty is found below
+            self._run_each(runner, batch, error)
+
+    def _run_each(self, runner: Runner, batch: Sequence[Execution], error: Exception) -> None:
+        """After an error: make room if that was it, then each once more, alone, so only the guilty one fails."""
+        out_of_memory = self._relieve(error)
+        if len(batch) == 1 and not out_of_memory:
+            batch[0].outcome = _failure(error)
+            return
+        for execution in batch:
+            if execution.outcome is not None:
+                continue
+            try:
+                runner.run([execution], self)
+            except Stopped:
+                execution.outcome = runner.cancelled(execution)
+            except Exception as again:  # noqa: BLE001  the same boundary
+                self._relieve(again)
+                execution.outcome = _failure(again)
+
+    def _postprocess(self, runner: Runner) -> None:
+        ended = [execution for execution in self._running if execution.outcome is not None]
+        if not ended:
+            return
+        with self._changed:
+            self._running = [execution for execution in self._running if execution.outcome is None]
+        for execution in ended:
+            runner.end(execution)
+            assert execution.outcome is not None
+            self._finish(execution, execution.outcome)
+
+    def _finish(self, execution: Execution, outcome: Outcome) -> None:
+        if execution.began_at is not None:
+            outcome = replace(outcome, inference_seconds=time.monotonic() - execution.began_at)
+        self._outbox.finish(execution.request.request_id, outcome)
+        self._cache.unpin(self._entry)
+
+    # ------------------------------------------------------------ loading
+
+    def _load(self) -> Runner | None:
+        """The runner, or None if the load failed or nobody waits for it any more; then the lane is gone."""
+        error: Exception | None = None
+        try:
+            runner = self._set_up()
+        except Exception as reason:  # noqa: BLE001  whatever the model's library says goes to all who wait
+            runner, error = None, reason
+        if runner is not None:
+            self._ready_at = time.monotonic()
+            return runner
+        self._cache.forget(self._entry)
+        with self._changed:
+            self._closed = True
+            waiting, self._inbox = list(self._inbox), deque()
+        if error is not None:
+            log.warning("model %s was not loaded", self._spec.name, exc_info=error)
+        for execution in waiting:
+            self._finish(execution, _load_failure(self._spec, error))
+        return None
+
+    def _set_up(self) -> Runner | None:
+        if registry.needs_libraries(self._spec):
+            preload.wait_until_imported(self._spec.task_type)
+        runner = registry.create(self._spec)
+        if not self._cache.reserve(self._entry, runner.memory_mib(self._spec, self._device), self._abandoned):
+            return None
+        try:
+            memory_mib = self._load_weights(runner)
+        except Exception as error:
+            if not self._relieve(error):
+                raise
+            memory_mib = self._load_weights(runner)
+        self._cache.loaded(self._entry, memory_mib)
+        return runner
+
+    def _load_weights(self, runner: Runner) -> int:
+        if not registry.needs_libraries(self._spec):
+            return runner.setup(self._spec, self._device)
+        with preload.LOADING:
+            return runner.setup(self._spec, self._device)
+
+    def _abandoned(self) -> bool:
+        with self._changed:
+            return not self._inbox
+
+    def _relieve(self, error: Exception) -> bool:
+        """True if it was want of memory: then idle models are gone. Ends the process if the device is lost to it."""
+        if device_errors.is_fatal(error):
+            log.critical("the CUDA context is lost, the engine ends", exc_info=error)
+            os._exit(POISONED_EXIT)
+        if not device_errors.is_out_of_memory(error):
+            return False
+        # frames of the traceback keep the tensors of the failed call alive
+        traceback.clear_frames(error.__traceback__)
+        self._cache.evict_idle()
+        device_errors.release_cached_memory()
+        return True
+
+
+def _failure(error: Exception) -> Failed:
+    if isinstance(error, InvalidInput):
+        return Failed("invalid_input", str(error), param=error.param)
+    code = "cuda_out_of_memory" if device_errors.is_out_of_memory(error) else "internal_error"
+    return Failed(code, _reason(error), detail="".join(traceback.format_exception(error)))
+
+
+def _load_failure(spec: ModelSpec, error: Exception | None) -> Outcome:
+    if error is None:  # given up because nobody waited; this one came a moment too late
+        return Failed("model_load_failed", f"the load of {spec.name} was given up; try again")
+    if isinstance(error, ModelRefused | ModelTooBig):
+        return Failed("model_load_failed", f"{spec.name}: {error}")
+    code = "cuda_out_of_memory" if device_errors.is_out_of_memory(error) else "model_load_failed"
+    return Failed(code, f"{spec.name}: {_reason(error)}", detail="".join(traceback.format_exception(error)))
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:MESSAGE_LIMIT]

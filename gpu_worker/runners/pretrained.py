@@ -1,0 +1,61 @@
+"""What the runners of the Hugging Face libraries share: finding the checkpoint, and loading from it under our rules."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import torch
+
+from gpu_worker.engine.device import MIB, Device
+from gpu_worker.engine.protocol import ModelSpec
+from gpu_worker.runners import sources
+from gpu_worker.runners.base import Execution, Runner
+
+SEEDS = 2**32  # a seed drawn by us is below this
+
+
+class PretrainedRunner(Runner):
+    checkpoint: sources.Checkpoint
+    device: torch.device
+
+    def memory_mib(self, spec: ModelSpec, device: Device) -> int:
+        self.device = torch.device(device.type)
+        self.checkpoint = self.locate(spec, device)
+        return self.checkpoint.memory_mib
+
+    def locate(self, spec: ModelSpec, device: Device) -> sources.Checkpoint:
+        return sources.locate(spec, device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        dtype: torch.dtype = getattr(torch, self.checkpoint.dtype)
+        return dtype
+
+    def load(self, auto_class: Any) -> Any:
+        """Weights, through one of transformers' auto classes: safetensors only, no code, nothing fetched any more."""
+        model = auto_class.from_pretrained(
+            self.checkpoint.folder,
+            dtype=self.dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+        return model.to(self.device).eval()
+
+    def load_companion(self, auto_class: Any) -> Any:
+        """A tokenizer or processor."""
+        return auto_class.from_pretrained(self.checkpoint.folder, trust_remote_code=False, local_files_only=True)
+
+
+def size_mib(*modules: torch.nn.Module) -> int:
+    """What loaded weights and buffers take."""
+    tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+    return math.ceil(sum(tensor.numel() * tensor.element_size() for tensor in tensors) / MIB)
+
+
+def seed_of(execution: Execution) -> int:
+    """The seed asked for, else one of our choice."""
+    seed = execution.request.parameters.get("seed")
+    return random.randrange(SEEDS) if seed is None else int(seed)

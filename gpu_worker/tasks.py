@@ -1,0 +1,64 @@
+"""The Celery entries of the worker: four tasks under their wire names, one control command, start, drain and stop.
+
+A message carries a task id and, as its Celery id, the attempt's. All else is read from the row by the claim.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import Task, shared_task, signals
+from celery.worker.control import control_command
+from django.conf import settings
+
+from gpu_worker.worker import Worker
+from tasks_app.wire_names import TASK_NAMES
+
+log = structlog.get_logger(__name__)
+_worker: Worker | None = None
+
+
+def _entry(name: str) -> Any:
+    @shared_task(name=name, bind=True, ignore_result=True, acks_late=False)
+    def run(self: Task, task_id: str, *_: Any, **__: Any) -> None:
+        assert _worker is not None, "Celery runs a task before its worker has started"
+        try:
+            task, attempt = UUID(task_id), UUID(self.request.id)
+        except (ValueError, TypeError, AttributeError):
+            log.warning("message_not_ours", name=name, id=str(self.request.id))
+            return
+        _worker.execute(task, attempt)
+
+    return run
+
+
+ENTRIES = [_entry(name) for name in TASK_NAMES.values()]
+
+
+@control_command(args=[("attempt_ids", list)])
+def cancel_attempts(state: Any, attempt_ids: list[str]) -> None:
+    """A hint that the rows of these attempts say `cancelling`."""
+    if _worker is not None:
+        _worker.look_at([UUID(attempt_id) for attempt_id in attempt_ids])
+
+
+@signals.celeryd_after_setup.connect
+def _start(sender: str, instance: Any, **_: Any) -> None:
+    global _worker
+    name = settings.WORKER_NAME or sender.partition("@")[0]
+    _worker = Worker(name, hostname=sender, slots=instance.concurrency)
+    _worker.start()
+
+
+@signals.worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    if _worker is not None:
+        _worker.drain()
+
+
+@signals.worker_shutdown.connect
+def _stop(**_: Any) -> None:
+    if _worker is not None:
+        _worker.stop()

@@ -1,0 +1,36 @@
+"""Writing the event log. Called inside the transaction of the change, by `transitions` and `services.submit` only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from tasks_app import hints
+from tasks_app.models import TaskEvent
+from tasks_app.states import Status
+
+CREATED = "task.created"
+DISPATCHED = "task.dispatched"
+STARTED = "task.started"
+RETRYING = "task.retrying"
+REQUEUED = "task.requeued"  # taken back before it started; costs no attempt
+CANCELLING = "task.cancelling"
+FINAL_TYPES = {
+    status: f"task.{status}" for status in (Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.EXPIRED)
+}
+
+
+def append(events: Iterable[tuple[UUID, int, str, dict[str, Any]]]) -> None:
+    """Each event is (task id, seq, type, data); `seq` is the task's `last_seq` as its own UPDATE returned it.
+
+    The hint goes out after the commit, so that whoever follows it finds the rows.
+    """
+    rows = [TaskEvent(task_id=task, seq=seq, type=kind, data=data) for task, seq, kind, data in events]
+    if not rows:
+        return
+    TaskEvent.objects.bulk_create(rows)
+    ids = dict.fromkeys(row.task_id for row in rows)
+    transaction.on_commit(lambda: hints.changed(ids))

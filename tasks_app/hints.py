@@ -1,0 +1,80 @@
+"""Live hints over Redis: "these tasks changed", "scheduler, look now". Sent by a background thread after a commit.
+
+Any of them may be lost, late or doubled: whoever listens re-reads the database, and looks by itself every second anyway.
+So nothing here ever blocks or fails a caller, and what does not fit into the queue is dropped.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable
+from uuid import UUID
+
+import redis
+import structlog
+from django.conf import settings
+
+CHANGED = "baton:changed"  # payload: task ids, separated by spaces
+WAKE = "baton:wake"  # payload: empty
+QUEUE_SIZE = 10_000  # hints; more than that is no longer live
+PAUSE_AFTER_ERROR = 1.0  # seconds
+log = structlog.get_logger(__name__)
+
+
+def connect() -> redis.Redis | None:
+    """A client that never blocks long, or None where no REDIS_URL is set (then everybody polls)."""
+    if not settings.REDIS_URL:
+        return None
+    url = settings.REDIS_URL.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
+    return redis.Redis.from_url(url, socket_timeout=3.0, socket_connect_timeout=1.0, health_check_interval=30)
+
+
+class _Publisher:
+    """One daemon thread per process, started by the first hint (so never before a fork)."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[tuple[str, str]] = queue.Queue(QUEUE_SIZE)
+        self._started = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def put(self, channel: str, payload: str) -> None:
+        try:
+            self._queue.put_nowait((channel, payload))
+        except queue.Full:
+            return  # Redis is away; listeners poll
+        if self._thread is None:
+            with self._started:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
+                    self._thread.start()
+
+    def _run(self) -> None:
+        client = connect()
+        while client is not None:
+            hints = [self._queue.get()]
+            while len(hints) < 100 and not self._queue.empty():
+                hints.append(self._queue.get_nowait())
+            try:
+                with client.pipeline(transaction=False) as pipe:
+                    for channel, payload in dict.fromkeys(hints):
+                        pipe.publish(channel, payload)
+                    pipe.execute()
+            except redis.RedisError as error:
+                log.debug("hints_lost", count=len(hints), reason=str(error))
+                threading.Event().wait(PAUSE_AFTER_ERROR)
+
+
+_publisher = _Publisher()
+
+
+def changed(task_ids: Iterable[UUID]) -> None:
+    """Call after the commit."""
+    if settings.REDIS_URL and (payload := " ".join(map(str, task_ids))):
+        _publisher.put(CHANGED, payload)
+
+
+def wake_scheduler() -> None:
+    """Call after the commit of a submit, and when a slot became free."""
+    if settings.REDIS_URL:
+        _publisher.put(WAKE, "")

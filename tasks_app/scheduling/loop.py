@@ -1,0 +1,103 @@
+"""The scheduler's life: lead or stand by, wake on a hint or after a second, keep house, place.
+
+An error of the database or the broker ends a round, never the process.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import psycopg
+import redis
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from tasks_app import hints, transitions
+from tasks_app.scheduling import rounds
+from tasks_app.scheduling.leader import Leadership
+
+log = structlog.get_logger(__name__)
+
+
+class Scheduler:
+    def __init__(self) -> None:
+        self._leadership = Leadership()
+        self._doorbell = Doorbell()
+        self._stop = threading.Event()
+        self._leading_since: float | None = None  # monotonic; healthy and leading without a break since then
+        self._kept_house_at = 0.0
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._doorbell.ring()
+
+    def run(self) -> None:
+        """Until `stop`."""
+        self._doorbell.start()
+        while not self._stop.is_set():
+            try:
+                self._round()
+            except (DatabaseError, psycopg.Error) as error:
+                log.warning("database_away", reason=str(error).strip())
+                self._leading_since = None
+                connection.close()
+                self._stop.wait(settings.SCHEDULER_INTERVAL)
+        self._leadership.give_up()
+
+    def _round(self) -> None:
+        if not self._leadership.held():
+            self._leading_since = None
+            self._stop.wait(settings.SCHEDULER_INTERVAL)
+            return
+        if self._leading_since is None:
+            self._leading_since = time.monotonic()
+            log.info("scheduler_leads")
+        self._keep_house()
+        rounds.place_waiting()
+        self._doorbell.wait(settings.SCHEDULER_INTERVAL)
+
+    def _keep_house(self) -> None:
+        now = time.monotonic()
+        if now - self._kept_house_at < settings.SCHEDULER_INTERVAL:
+            return
+        self._kept_house_at = now
+        for row in transitions.expire():
+            log.info("task_expired", task_id=str(row.id))
+        rounds.resend_unclaimed()
+        assert self._leading_since is not None
+        if now - self._leading_since > settings.LEASE_SECONDS:  # a database that was away made every lease look lost
+            for row in transitions.rescue():
+                log.warning("task_rescued", task_id=str(row.id), status=row.status, attempt=row.attempt)
+
+
+class Doorbell:
+    """Wakes the scheduler on a hint. Without Redis it never rings, and the loop looks by itself."""
+
+    def __init__(self) -> None:
+        self._rung = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._listen, name="doorbell", daemon=True).start()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    def wait(self, seconds: float) -> None:
+        self._rung.wait(seconds)
+        self._rung.clear()
+
+    def _listen(self) -> None:
+        client = hints.connect()
+        while client is not None:
+            try:
+                with client.pubsub(ignore_subscribe_messages=True) as subscription:
+                    subscription.subscribe(hints.WAKE)
+                    while True:
+                        if subscription.get_message(timeout=5.0):
+                            self.ring()
+            except redis.RedisError as error:
+                log.info("hints_away", reason=str(error))
+                time.sleep(hints.PAUSE_AFTER_ERROR)

@@ -1,0 +1,167 @@
+"""The use-cases: submit, cancel, retry, delete. Views, admin actions and pages parse, call one of these, render."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from tasks_app import artifacts, dispatch, events, hints, transitions
+from tasks_app.models import Artifact, Task, UsageRecord
+from tasks_app.models.usage import ACCOUNTED
+from tasks_app.outcomes import StoredArtifact
+from tasks_app.states import FINAL, Status
+from tenants_app.ids import uuid7
+from tenants_app.identity import Identity
+from workers_app.models import Worker
+
+
+class TaskActive(Exception):
+    """The task has not ended yet."""
+
+
+class NotFinished(Exception):
+    """Only a task that ended can be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A validated request. Durations in seconds; `input_artifacts` were stored for this task and get their rows with it."""
+
+    task_type: str
+    model: str
+    input: dict[str, Any]
+    parameters: dict[str, Any] = field(default_factory=dict)
+    priority: int = 5
+    start_timeout: float | None = None
+    execution_timeout: float = 600.0
+    max_attempts: int = 3
+    run_at: datetime | None = None
+    webhook_url: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    retry_of: UUID | None = None
+    id: UUID = field(default_factory=uuid7)
+    input_artifacts: Sequence[StoredArtifact] = ()
+
+
+def submit(identity: Identity, new: NewTask) -> Task:
+    """One commit is the promise; the wake-up after it may be lost."""
+    now = timezone.now()
+    task = Task(
+        id=new.id,
+        organization=identity.organization,
+        user_id=identity.user_id,
+        api_key_id=identity.api_key_id,
+        task_type=new.task_type,
+        model=new.model,
+        input=new.input,
+        parameters=new.parameters,
+        priority=new.priority,
+        start_timeout=new.start_timeout,
+        start_deadline=now + timedelta(seconds=new.start_timeout) if new.start_timeout is not None else None,
+        execution_timeout=new.execution_timeout,
+        max_attempts=new.max_attempts,
+        not_before=new.run_at,
+        webhook_url=new.webhook_url,
+        metadata=new.metadata,
+        retry_of=new.retry_of,
+        last_seq=1,
+        created_at=now,
+    )
+    with transaction.atomic():
+        task.save(force_insert=True)
+        Artifact.objects.bulk_create(
+            Artifact(
+                id=stored.id,
+                organization=identity.organization,
+                task=task,
+                is_input=True,
+                file=stored.file,
+                content_type=stored.content_type,
+                size_bytes=stored.size_bytes,
+                sha256=stored.sha256,
+            )
+            for stored in new.input_artifacts
+        )
+        events.append([(task.id, 1, events.CREATED, {"by": identity.username})])
+    hints.wake_scheduler()
+    return task
+
+
+class CancelAnswer(StrEnum):
+    CANCELLED = "cancelled"
+    CANCELLING = "cancelling"
+    ALREADY_FINISHED = "already_finished"
+
+
+def cancel(task: Task, by: str) -> CancelAnswer:
+    """Ask a task to stop; `task` is refreshed, and the answer agrees with what it says."""
+    cancel_many([task.id], by)
+    task.refresh_from_db()
+    match task.status:
+        case Status.CANCELLED:
+            return CancelAnswer.CANCELLED
+        case Status.CANCELLING:
+            return CancelAnswer.CANCELLING
+        case _:
+            return CancelAnswer.ALREADY_FINISHED
+
+
+def cancel_many(task_ids: Sequence[UUID], by: str) -> int:
+    """How many this call stopped or asked to stop. Workers are told at once, and find out by themselves anyway."""
+    rows = transitions.request_cancel(task_ids, by)
+    on_worker = [row for row in rows if row.worker and row.attempt_id]
+    hostnames = dict(Worker.objects.filter(name__in={r.worker for r in on_worker}).values_list("name", "hostname"))
+    dispatch.tell_to_cancel([(hostnames[r.worker], r.attempt_id) for r in on_worker if r.worker in hostnames])
+    hints.wake_scheduler()
+    return len(rows)
+
+
+def retry(identity: Identity, task: Task) -> Task:
+    """A final state never changes, so trying again is a new task that names the old one. Raises NotFinished."""
+    if task.status not in FINAL:
+        raise NotFinished
+    again = NewTask(
+        task_type=task.task_type,
+        model=task.model,
+        input=task.input,
+        parameters=task.parameters,
+        priority=task.priority,
+        start_timeout=task.start_timeout,
+        execution_timeout=task.execution_timeout,
+        max_attempts=task.max_attempts,
+        webhook_url=task.webhook_url,
+        metadata=task.metadata,
+        retry_of=task.id,
+    )
+    owner = Identity(task.organization, identity.user_id, identity.username, api_key_id=identity.api_key_id)
+    return submit(owner, again)
+
+
+def delete(task: Task, by: str, force: bool = False) -> None:
+    """The row, its log and its artifacts go, what it cost stays. Raises TaskActive while it has not ended.
+
+    With `force` an active task is cancelled first; its worker finds its lease gone and discards what it made.
+    """
+    if task.status not in FINAL:
+        if not force:
+            raise TaskActive
+        cancel(task, by)
+    with transaction.atomic():
+        locked = Task.objects.select_for_update().filter(pk=task.pk).first()
+        if locked is None:
+            return
+        if locked.status not in FINAL and not force:
+            raise TaskActive
+        files = list(locked.artifacts.values_list("file", flat=True))
+        UsageRecord.objects.create(id=locked.pk, **{name: getattr(locked, name) for name in ACCOUNTED})
+        locked.delete()
+        transaction.on_commit(lambda: artifacts.discard(files))
+    hints.changed([task.pk])
+    hints.wake_scheduler()

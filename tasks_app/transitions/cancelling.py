@@ -1,0 +1,42 @@
+"""pending | dispatched → cancelled, running → cancelling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from tasks_app import events
+from tasks_app.states import Status
+from tasks_app.transitions.sql import returning
+
+REQUEST = """
+UPDATE tasks_app_task
+   SET status = CASE status WHEN 'running' THEN 'cancelling' ELSE 'cancelled' END,
+       completed_at = CASE status WHEN 'running' THEN NULL ELSE now() END,
+       cancellation = CASE status
+           WHEN 'running' THEN jsonb_build_object('requested_at', now(), 'acknowledged_at', NULL,
+                                                  'stopped_at', NULL, 'mode', NULL)
+           ELSE jsonb_build_object('requested_at', now(), 'acknowledged_at', now(),
+                                   'stopped_at', now(), 'mode', 'dequeued') END,
+       last_seq = last_seq + 1
+ WHERE id = ANY(%s) AND status IN ('pending', 'dispatched', 'running')
+RETURNING id, last_seq, status, worker, attempt_id, cancellation
+"""
+
+
+@transaction.atomic
+def request_cancel(task_ids: Sequence[UUID], by: str) -> list[Any]:
+    """Rows (id, last_seq, status, worker, attempt_id) of the tasks that this call stopped or asked to stop.
+
+    A task that is missing from them was cancelling, cancelled or finished already: read it to tell which.
+    """
+    rows = returning(REQUEST, [list(task_ids)])
+    events.append((r.id, r.last_seq, _event_type(r.status), {"by": by}) for r in rows)
+    return rows
+
+
+def _event_type(status: str) -> str:
+    return events.CANCELLING if status == Status.CANCELLING else events.FINAL_TYPES[Status.CANCELLED]

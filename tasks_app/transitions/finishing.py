@@ -1,0 +1,146 @@
+"""running | cancelling → completed | failed | cancelled, or back to pending for another try."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from tasks_app import events, retries
+from tasks_app.models import Artifact
+from tasks_app.outcomes import Cancelled, Completed, Failed, Outcome, Returned
+from tasks_app.states import AttemptOutcome, Status
+from tasks_app.transitions import attempts
+from tasks_app.transitions.placing import Claimed
+from tasks_app.transitions.sql import as_recordset, returning
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    claimed: Claimed
+    outcome: Outcome
+
+
+# A task that was asked to stop never goes back to the queue and never fails: it is cancelled, unless it won the race.
+_STATUS = "CASE WHEN t.status = 'cancelling' AND f.target <> 'completed' THEN 'cancelled' ELSE f.target END"
+FINISH = f"""
+UPDATE tasks_app_task t
+   SET status = {_STATUS},
+       completed_at = CASE {_STATUS} WHEN 'pending' THEN NULL ELSE now() END,
+       result = CASE WHEN {_STATUS} IN ('completed', 'cancelled') THEN f.result END,
+       error = CASE {_STATUS} WHEN 'failed' THEN f.error END,
+       cancellation = CASE {_STATUS} WHEN 'cancelled' THEN t.cancellation || jsonb_build_object(
+           'acknowledged_at', COALESCE(f.acknowledged_at, now()), 'stopped_at', now(), 'mode', f.mode)
+           ELSE t.cancellation END,
+       progress = CASE {_STATUS} WHEN 'completed' THEN t.progress || '{{"fraction": 1.0}}' ELSE t.progress END,
+       worker = CASE {_STATUS} WHEN 'pending' THEN NULL ELSE t.worker END,
+       attempt_id = CASE {_STATUS} WHEN 'pending' THEN NULL ELSE t.attempt_id END,
+       avoid_worker = CASE {_STATUS} WHEN 'pending' THEN t.worker END,
+       not_before = CASE {_STATUS} WHEN 'pending' THEN now() + make_interval(secs => f.delay) ELSE t.not_before END,
+       free_attempts = t.free_attempts + CASE {_STATUS} WHEN 'pending' THEN f.free ELSE 0 END,
+       phase = NULL, lease_expires_at = NULL, last_seq = t.last_seq + 1,
+       gpu_seconds = t.gpu_seconds + f.gpu_seconds,
+       model_load_seconds = f.model_load_seconds, inference_seconds = f.inference_seconds,
+       input_tokens = f.input_tokens, output_tokens = f.output_tokens, images = f.images,
+       audio_seconds = f.audio_seconds
+  FROM jsonb_to_recordset(%s::jsonb) AS f(
+       task_id uuid, attempt_id uuid, token uuid, target text, result jsonb, error jsonb, mode text, acknowledged_at timestamptz,
+       delay float, free int, gpu_seconds float, model_load_seconds float, inference_seconds float,
+       input_tokens int, output_tokens int, images int, audio_seconds float)
+ WHERE t.id = f.task_id AND t.attempt_id = f.attempt_id AND t.lease_token = f.token AND t.status IN ('running', 'cancelling')
+RETURNING t.id, t.last_seq, t.status, f.attempt_id, t.attempt, t.not_before
+"""
+
+# The end of an attempt leaves its token on the row, so a finish whose reply was lost is known as one's own.
+ALREADY_DONE = """
+SELECT t.id, t.last_seq, t.status, f.attempt_id, t.attempt, t.not_before
+  FROM tasks_app_task t JOIN jsonb_to_recordset(%s::jsonb) AS f(task_id uuid, attempt_id uuid, token uuid)
+    ON t.id = f.task_id AND t.lease_token = f.token
+ WHERE t.lease_expires_at IS NULL
+"""
+
+
+@transaction.atomic
+def finish(finishes: Sequence[Finish]) -> dict[UUID, Status]:
+    """The status that each attempt's task now has, by attempt id. An attempt that is missing was no longer current.
+
+    The caller of a missing attempt discards everything it made.
+    """
+    by_attempt = {f.claimed.attempt_id: f for f in finishes}
+    wanted = as_recordset(_record(f) for f in finishes)
+    rows = returning(FINISH, [wanted])
+    won = [(by_attempt[r.attempt_id], r) for r in rows]
+    attempts.close([(f.claimed.attempt_id, _attempt_outcome(f.outcome, r.status), f.outcome) for f, r in won])
+    Artifact.objects.bulk_create(a for f, r in won if r.status == Status.COMPLETED for a in _artifacts(f))
+    events.append((r.id, r.last_seq, *_event(f, r)) for f, r in won)
+    statuses = {r.attempt_id: Status(r.status) for r in rows}
+    if len(statuses) < len(finishes):
+        statuses |= {r.attempt_id: Status(r.status) for r in returning(ALREADY_DONE, [wanted])}
+    return statuses
+
+
+def _record(finish: Finish) -> dict[str, Any]:
+    claimed, outcome = finish.claimed, finish.outcome
+    target, delay = _target(claimed, outcome)
+    error = {**attempts.error_of(outcome), "attempt": claimed.number} if isinstance(outcome, Failed) else None
+    return {
+        "task_id": claimed.task_id,
+        "attempt_id": claimed.attempt_id,
+        "token": claimed.token,
+        "target": target,
+        "delay": delay,
+        "free": 1 if isinstance(outcome, Returned) else 0,
+        "result": outcome.result if isinstance(outcome, Completed | Cancelled) else None,
+        "error": error,
+        "mode": outcome.mode if isinstance(outcome, Cancelled) else "cooperative",
+        "acknowledged_at": outcome.acknowledged_at if isinstance(outcome, Cancelled) else None,
+        "gpu_seconds": outcome.measured.gpu_seconds,
+        **asdict(outcome.measured),
+    }
+
+
+def _target(claimed: Claimed, outcome: Outcome) -> tuple[Status, float]:
+    """Where a running task goes, and after which delay in seconds if that is back to the queue."""
+    match outcome:
+        case Completed():
+            return Status.COMPLETED, 0.0
+        case Cancelled():
+            return Status.CANCELLED, 0.0
+        case Returned():
+            return Status.PENDING, 0.0
+        case Failed(code=code):
+            if retries.may_retry(code, claimed.counted_attempts, claimed.max_attempts):
+                return Status.PENDING, retries.backoff_seconds(claimed.counted_attempts)
+            return Status.FAILED, 0.0
+
+
+def _attempt_outcome(outcome: Outcome, status: str) -> AttemptOutcome:
+    if status == Status.CANCELLED:
+        return AttemptOutcome.CANCELLED
+    match outcome:
+        case Completed():
+            return AttemptOutcome.COMPLETED
+        case Returned():
+            return AttemptOutcome.RETURNED
+        case _:
+            return AttemptOutcome.FAILED
+
+
+def _event(finish: Finish, row: Any) -> tuple[str, dict[str, Any]]:
+    data: dict[str, Any] = {"attempt": row.attempt}
+    if isinstance(finish.outcome, Failed):
+        data["code"], data["message"] = finish.outcome.code, finish.outcome.message
+    if isinstance(finish.outcome, Returned):
+        data["reason"] = finish.outcome.reason
+    if row.status == Status.PENDING:
+        return events.RETRYING, {**data, "not_before": row.not_before.isoformat()}
+    return events.FINAL_TYPES[Status(row.status)], data
+
+
+def _artifacts(finish: Finish) -> list[Artifact]:
+    assert isinstance(finish.outcome, Completed)
+    owner = {"organization_id": finish.claimed.organization_id, "task_id": finish.claimed.task_id}
+    return [Artifact(**asdict(stored), **owner) for stored in finish.outcome.artifacts]

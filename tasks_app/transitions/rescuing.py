@@ -1,0 +1,105 @@
+"""running | cancelling → pending | failed | cancelled when the lease ran out, and pending → expired."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from tasks_app import events, retries
+from tasks_app.outcomes import Cancelled, Failed
+from tasks_app.states import AttemptOutcome, CancelMode, Status
+from tasks_app.transitions import attempts
+from tasks_app.transitions.sql import as_recordset, returning
+
+BATCH = 500  # tasks per statement, so that no statement holds many rows for long
+
+LOST = """
+SELECT id, attempt_id, attempt, free_attempts, max_attempts, worker, lease_token, status
+  FROM tasks_app_task
+ WHERE status IN ('running', 'cancelling') AND lease_expires_at < now()
+ ORDER BY id LIMIT %s
+   FOR UPDATE SKIP LOCKED
+"""
+
+# gpu_seconds: what the lost attempt held a device for, as far as anybody can know.
+RESCUE = """
+UPDATE tasks_app_task t
+   SET status = r.target,
+       completed_at = CASE r.target WHEN 'pending' THEN NULL ELSE now() END,
+       error = r.error,
+       cancellation = CASE r.target WHEN 'cancelled'
+           THEN t.cancellation || jsonb_build_object('stopped_at', now(), 'mode', 'lost') ELSE t.cancellation END,
+       worker = CASE r.target WHEN 'pending' THEN NULL ELSE t.worker END,
+       attempt_id = CASE r.target WHEN 'pending' THEN NULL ELSE t.attempt_id END,
+       avoid_worker = t.worker,
+       not_before = CASE r.target WHEN 'pending' THEN now() + make_interval(secs => r.delay) ELSE t.not_before END,
+       gpu_seconds = t.gpu_seconds + extract(epoch FROM t.lease_expires_at - t.started_at),
+       phase = NULL, lease_token = NULL, lease_expires_at = NULL, last_seq = t.last_seq + 1
+  FROM jsonb_to_recordset(%s::jsonb) AS r(id uuid, target text, error jsonb, delay float)
+ WHERE t.id = r.id
+RETURNING t.id, t.last_seq, t.status, t.attempt, t.not_before
+"""
+
+
+@transaction.atomic
+def rescue() -> list[Any]:
+    """Close the attempts whose lease ran out, and give their tasks back to the queue, or end them.
+
+    Only call this after having seen the database healthy for one whole lease: a database that was away makes every
+    lease look lost.
+    """
+    lost = returning(LOST, [BATCH])
+    plans = {row.id: _plan(row) for row in lost}
+    rows = returning(RESCUE, [as_recordset(plan for plan in plans.values())]) if plans else []
+    attempts.close([_closing(row) for row in lost])
+    events.append((r.id, r.last_seq, *_event(r, plans[r.id])) for r in rows)
+    return rows
+
+
+def _plan(row: Any) -> dict[str, Any]:
+    """The record of RESCUE for one locked row: id, target, error, delay."""
+    counted = row.attempt - row.free_attempts
+    plan: dict[str, Any] = {"id": row.id, "error": None, "delay": 0.0}
+    if row.status == Status.CANCELLING:
+        return {**plan, "target": Status.CANCELLED}
+    if retries.may_retry(retries.FailureCode.WORKER_LOST, counted, row.max_attempts):
+        return {**plan, "target": Status.PENDING, "delay": retries.backoff_seconds(counted)}
+    error = {**(attempts.error_of(_worker_lost(row)) or {}), "attempt": row.attempt}
+    return {**plan, "target": Status.FAILED, "error": error}
+
+
+def _worker_lost(row: Any) -> Failed:
+    return Failed(retries.FailureCode.WORKER_LOST, f"Worker {row.worker} stopped answering while it ran this task.")
+
+
+def _closing(row: Any) -> tuple[UUID, AttemptOutcome, Any]:
+    if row.status == Status.CANCELLING:
+        return row.attempt_id, AttemptOutcome.CANCELLED, Cancelled(CancelMode.LOST)
+    return row.attempt_id, AttemptOutcome.LOST, _worker_lost(row)
+
+
+def _event(row: Any, plan: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    if row.status == Status.PENDING:
+        code = retries.FailureCode.WORKER_LOST
+        return events.RETRYING, {"attempt": row.attempt, "code": code, "not_before": row.not_before.isoformat()}
+    data = {"attempt": row.attempt, **({"code": plan["error"]["code"]} if plan["error"] else {})}
+    return events.FINAL_TYPES[Status(row.status)], data
+
+
+EXPIRE = """
+UPDATE tasks_app_task
+   SET status = 'expired', completed_at = now(), last_seq = last_seq + 1
+ WHERE id IN (SELECT id FROM tasks_app_task
+               WHERE status = 'pending' AND start_deadline < now() LIMIT %s FOR UPDATE SKIP LOCKED)
+RETURNING id, last_seq
+"""
+
+
+@transaction.atomic
+def expire() -> list[Any]:
+    """pending → expired for tasks whose start deadline passed."""
+    rows = returning(EXPIRE, [BATCH])
+    events.append((r.id, r.last_seq, events.FINAL_TYPES[Status.EXPIRED], {}) for r in rows)
+    return rows

@@ -1,0 +1,10 @@
+"""The names that existing Celery senders and workers use. They never change."""
+
+from workers_app.models import TaskType
+
+TASK_NAMES: dict[str, str] = {
+    TaskType.LLM: "app.tasks.run_llm_inference",
+    TaskType.STABLE_DIFFUSION: "app.tasks.run_sd_inference",
+    TaskType.TTS: "app.tasks.run_tts_inference",
+    TaskType.IMAGE_TO_TEXT: "app.tasks.run_image_to_text_inference",
+}

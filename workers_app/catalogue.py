@@ -1,0 +1,105 @@
+"""The model catalogue: reading `models.toml` (or MODELS_FILE) and keeping the rows in step with it.
+
+Rows that an operator added in the admin are never touched; rows that left the file are disabled, not deleted.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from workers_app.models import Model, TaskType
+
+SIMULATED = "simulated"
+FIELDS = {
+    "name", "task_type", "runner", "source", "revision", "dtype", "memory_mib", "keep_alive_seconds",
+    "limits", "defaults", "options", "description", "default", "enabled",
+}  # fmt: skip
+DTYPES = {"auto", "float32", "float16", "bfloat16"}
+
+
+class CatalogueError(ValueError):
+    """The file says something that cannot be; the message names the file, the entry and the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    kept: int
+    disabled: int
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The entries of a catalogue file, checked, with folders made absolute."""
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise CatalogueError(f"{path}: no such file (MODELS_FILE names the catalogue)") from None
+    except tomllib.TOMLDecodeError as error:
+        raise CatalogueError(f"{path}: {error}") from None
+    entries = [_checked(path, number, entry) for number, entry in enumerate(document.get("model", []), start=1)]
+    _refuse_two_defaults(path, entries)
+    return entries
+
+
+def _checked(path: Path, number: int, entry: dict[str, Any]) -> dict[str, Any]:
+    where = f"{path}: model {number} ({entry.get('name', 'without a name')})"
+    if unknown := set(entry) - FIELDS:
+        raise CatalogueError(f"{where}: unknown field {', '.join(sorted(unknown))}")
+    if not entry.get("name"):
+        raise CatalogueError(f"{where}: name is missing")
+    if entry.get("task_type") not in TaskType.values:
+        raise CatalogueError(f"{where}: task_type must be one of {', '.join(TaskType.values)}")
+    if entry.get("dtype", "auto") not in DTYPES:
+        raise CatalogueError(f"{where}: dtype must be one of {', '.join(sorted(DTYPES))}")
+    if entry.get("runner", "transformers") != SIMULATED and not entry.get("source"):
+        raise CatalogueError(f"{where}: source is missing (a hub id or a folder)")
+    entry = dict(entry)
+    folder = (path.parent / entry.get("source", "")).resolve()
+    if entry.get("source") and folder.is_dir():
+        entry["source"] = str(folder)
+    return entry
+
+
+def _refuse_two_defaults(path: Path, entries: list[dict[str, Any]]) -> None:
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.get("default"):
+            if entry["task_type"] in seen:
+                raise CatalogueError(f"{path}: {entry['task_type']} has two models with default = true")
+            seen.add(entry["task_type"])
+
+
+@transaction.atomic
+def sync(path: Path | None = None) -> Synced:
+    """Make the rows say what the file says; called by `manage.py bootstrap` at every start."""
+    entries = read(path or Path(settings.MODELS_FILE))
+    if settings.SIMULATED_MODELS:
+        entries += [_simulated(task_type) for task_type in TaskType.values]
+    Model.objects.filter(from_file=True).update(is_default=False)
+    kept = {_write(entry).pk for entry in entries}
+    gone = Model.objects.filter(from_file=True, enabled=True).exclude(pk__in=kept)
+    return Synced(len(kept), gone.update(enabled=False))
+
+
+def _simulated(task_type: str) -> dict[str, Any]:
+    return {
+        "name": SIMULATED,
+        "task_type": task_type,
+        "runner": SIMULATED,
+        "description": "No weights: takes the time it is told to take. For trying, testing and loading Baton.",
+    }
+
+
+def _write(entry: dict[str, Any]) -> Model:
+    values = {"enabled": True, **{k: v for k, v in entry.items() if k not in ("name", "task_type", "default")}}
+    others = Model.objects.filter(task_type=entry["task_type"], is_default=True).exclude(name=entry["name"])
+    values["is_default"] = bool(entry.get("default")) and not others.exists()
+    row, _ = Model.objects.update_or_create(
+        task_type=entry["task_type"], name=entry["name"], defaults={**values, "from_file": True}
+    )
+    return row
