@@ -25,7 +25,7 @@ from gpu_worker.runners.base import Execution, InvalidInput, ModelRefused, Runne
 
 log = logging.getLogger(__name__)
 
-CLOSE_TIMEOUT = 60.0  # seconds that an idle lane may take to drop its model before its memory is taken for free
+CLOSE_TIMEOUT = 10.0  # seconds that an idle lane may take to drop its model before its memory is taken for free
 POISONED_EXIT = 70  # exit status of an engine whose CUDA context is lost
 MESSAGE_LIMIT = 1000  # characters of a library's reason that are passed on
 
@@ -42,7 +42,6 @@ class Lane:
         self._cache = cache
         self._outbox = outbox
         self._device = device
-        self._runner: Runner | None = None
         self._changed = threading.Condition()  # guards what stands below, up to the steps
         self._inbox: deque[Execution] = deque()
         self._running: list[Execution] = []
@@ -209,23 +208,31 @@ class Lane:
 
     def _load(self) -> Runner | None:
         """The runner, or None if the load failed or nobody waits for it any more; then the lane is gone."""
-        error: Exception | None = None
-        try:
-            runner = self._set_up()
-        except Exception as reason:  # noqa: BLE001  whatever the model's library says goes to all who wait
-            runner, error = None, reason
-        if runner is not None:
-            self._ready_at = time.monotonic()
-            return runner
+        while not self._closed:
+            try:
+                runner = self._set_up()
+            except Exception as error:  # noqa: BLE001  whatever the model's library says goes to all who wait
+                self._give_up(error)
+                return None
+            if runner is not None:
+                self._ready_at = time.monotonic()
+                return runner
+            with self._changed:  # somebody may have come just now
+                self._closed = not self._inbox
+        self._cache.forget(self._entry)
+        return None
+
+    def _give_up(self, error: Exception) -> None:
+        """The load failed: all who wait fail with its reason, and who comes later gets a new lane."""
+        log.warning("model %s was not loaded: %s", self._spec.name, _reason(error))
         self._cache.forget(self._entry)
         with self._changed:
             self._closed = True
             waiting, self._inbox = list(self._inbox), deque()
-        if error is not None:
-            log.warning("model %s was not loaded", self._spec.name, exc_info=error)
         for execution in waiting:
             self._finish(execution, _load_failure(self._spec, error))
-        return None
+        traceback.clear_frames(error.__traceback__)
+        device_errors.release_cached_memory()
 
     def _set_up(self) -> Runner | None:
         if registry.needs_libraries(self._spec):
@@ -273,9 +280,7 @@ def _failure(error: Exception) -> Failed:
     return Failed(code, _reason(error), detail="".join(traceback.format_exception(error)))
 
 
-def _load_failure(spec: ModelSpec, error: Exception | None) -> Outcome:
-    if error is None:  # given up because nobody waited; this one came a moment too late
-        return Failed("model_load_failed", f"the load of {spec.name} was given up; try again")
+def _load_failure(spec: ModelSpec, error: Exception) -> Failed:
     if isinstance(error, ModelRefused | ModelTooBig):
         return Failed("model_load_failed", f"{spec.name}: {error}")
     code = "cuda_out_of_memory" if device_errors.is_out_of_memory(error) else "model_load_failed"

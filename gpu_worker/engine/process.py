@@ -49,7 +49,7 @@ class EngineProcess:
         self._on_exit = on_exit
         self._env = env  # added to our own
         self._sending = threading.Lock()
-        self._gone = False
+        self._gone = True
         self._exited = threading.Event()
         self.generation = next(_generations)  # tells one engine of this worker from the next
 
@@ -66,6 +66,7 @@ class EngineProcess:
                 start_new_session=True,  # Ctrl-C in the terminal is the worker's business
             )
         self._connection = Connection(os.dup(self._socket.fileno()))
+        self._gone = False
         threading.Thread(target=self._read, name=f"engine-{self.generation}", daemon=True).start()
 
     def submit(self, request: Submit) -> None:

@@ -27,7 +27,7 @@ class StableDiffusionRunner(PretrainedRunner):
     def setup(self, spec: ModelSpec, device: Device) -> int:
         self.pipeline = AutoPipelineForText2Image.from_pretrained(
             self.checkpoint.folder,
-            torch_dtype=self.dtype,
+            dtype=self.dtype,
             use_safetensors=True,
             local_files_only=True,
             variant=spec.options.get("variant"),
@@ -50,7 +50,9 @@ class StableDiffusionRunner(PretrainedRunner):
             count = execution.request.parameters.get("num_images") or 1
             seeds = [execution.state + number for number in range(count)]
             drawn = [self._draw(execution, control, number, seed, count) for number, seed in enumerate(seeds)]
-            execution.outcome = images.completed(execution, drawn, seeds)
+            completed = images.completed(execution, drawn, seeds)
+            completed.result.update(self._notices(execution.request.input["prompt"]))
+            execution.outcome = completed
 
     def _draw(self, execution: Execution, control: Control, number: int, seed: int, count: int) -> Image:
         steps = execution.request.parameters.get("num_inference_steps") or DEFAULT_STEPS
@@ -66,6 +68,15 @@ class StableDiffusionRunner(PretrainedRunner):
         drawn = self.pipeline(**arguments, generator=torch.Generator("cpu").manual_seed(seed), output_type="pil")
         image: Image = drawn.images[0]
         return image
+
+    def _notices(self, prompt: str) -> dict[str, list[str]]:
+        """Text encoders cut a long prompt without a word; the user shall know."""
+        tokenizers = [part for name, part in self.pipeline.components.items() if name.startswith("tokenizer") and part]
+        lengths = [(len(tokenizer(prompt)["input_ids"]), tokenizer.model_max_length) for tokenizer in tokenizers]
+        if not lengths or any(length <= limit for length, limit in lengths):
+            return {}
+        length, limit = max(lengths, key=lambda one: one[1])
+        return {"notices": [f"the prompt has {length} tokens; this model reads the first {limit}"]}
 
     def _arguments(self, execution: Execution) -> dict[str, Any]:
         """What was given and this pipeline takes; not every kind knows a negative prompt."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from gpu_worker.runners.pretrained import PretrainedRunner, seed_of, size_mib
 from gpu_worker.runners.seeded_noise import SeededNoise
 
 SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
+LONGEST = 200  # characters spoken at once: time and memory grow with the square, and a stop waits for the layer
 PAUSE = 0.15  # seconds of silence between two sentences
 
 Samples = npt.NDArray[np.float32]
@@ -42,7 +44,7 @@ class SpeechRunner(PretrainedRunner):
 
     def begin(self, execution: Execution) -> None:
         parameters = execution.request.parameters
-        sentences = [part for part in SENTENCE_END.split(execution.request.input["text"]) if self._pronounceable(part)]
+        sentences = [part for part in _sentences(execution.request.input["text"]) if self._pronounceable(part)]
         if not sentences:
             raise InvalidInput("the text has no letter that this model can pronounce", "input.text")
         options = {**self._voice(parameters.get("voice")), **self._speed(parameters.get("speed") or 1.0)}
@@ -87,8 +89,6 @@ class SpeechRunner(PretrainedRunner):
 
     def _pronounceable(self, text: str) -> bool:
         """Whether a letter or digit is left after the tokenizer has dropped what it does not know."""
-        if not text.strip():
-            return False
         tokenizer = getattr(self.tokenizer, "tokenizer", self.tokenizer)
         tokens = set(self._encode(text)["input_ids"].flatten().tolist()) - set(tokenizer.all_special_ids)
         return any(
@@ -113,9 +113,15 @@ class SpeechRunner(PretrainedRunner):
         return {"speaking_rate": self.model.speaking_rate * speed}
 
 
+def _sentences(text: str) -> list[str]:
+    """In the order of the text; a sentence that is too long is cut between words."""
+    return [part for sentence in SENTENCE_END.split(text) for part in textwrap.wrap(sentence, LONGEST)]
+
+
 def _sample_rate(model: Any) -> int:
     """Hertz. The libraries have no one place for it."""
-    for config in (model.config, getattr(model.config, "audio_encoder", None), model.generation_config):
+    configs = (model.config, getattr(model.config, "audio_encoder", None), getattr(model, "generation_config", None))
+    for config in configs:
         for name in ("sampling_rate", "sample_rate"):
             rate = getattr(config, name, None)
             if rate:

@@ -7,6 +7,7 @@ left out there, and are in the file.
 import os
 import queue
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import IO, TextIO
 
@@ -38,6 +39,9 @@ class LogFile:
             return reason
         self._failed = False
         return None
+
+    def close(self) -> None:
+        self._file.close()
 
     def _rotate(self) -> None:
         self._path.replace(self._path.with_name(f"{self._path.name}.1"))
@@ -82,8 +86,7 @@ class Console:
         self._writer.join(CLOSING_TIME)
 
     def _read(self, name: str, pipe: IO[bytes]) -> None:
-        log = LogFile(self._logs / f"{name}.log")
-        with pipe:
+        with pipe, closing(LogFile(self._logs / f"{name}.log")) as log:
             while line := pipe.readline(LONGEST_LINE):
                 complaint = log.write(line)
                 if complaint:

@@ -68,9 +68,11 @@ def lock(places: Places) -> TextIO:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        file.seek(0)
-        raise StartError(f"Baton already runs on {places.data_dir} ({file.read().strip()})") from error
+        with file:
+            file.seek(0)
+            raise StartError(f"Baton already runs on {places.data_dir} ({file.read().strip()})") from error
     except OSError as error:
+        file.close()
         raise StartError(f"{places.data_dir} cannot be locked ({error.strerror}); choose a local disk") from error
     return file
 

@@ -1,0 +1,153 @@
+"""Every error as the one envelope that the API promises, whoever raised it: our views, DRF, Django or PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+
+from tasks_app.schemas.submission import ModelNotFound
+from tasks_app.services import NotFinished, TaskActive
+
+log = structlog.get_logger(__name__)
+DATABASE_RETRY_AFTER = 2  # seconds; a restarted PostgreSQL is back by then
+INVALID, FORBIDDEN, SERVER = "invalid_request_error", "permission_error", "server_error"
+
+
+class ApiError(exceptions.APIException):
+    """An answer with a code of its own; subclasses or arguments say which."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "invalid_input"
+    param: str | None = None
+    retry_after: int | None = None
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message, self.default_code)
+        self.message, self.param = message, param
+
+
+class InvalidInput(ApiError):
+    """`message` is a whole sentence."""
+
+
+class NotFound(ApiError):
+    status_code = status.HTTP_404_NOT_FOUND
+    default_code = "not_found"
+
+
+class NoSuchModel(ApiError):
+    status_code = status.HTTP_404_NOT_FOUND
+    default_code = "model_not_found"
+
+
+class AlreadyFinished(ApiError):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "already_finished"
+
+
+class StillActive(ApiError):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "task_active"
+
+
+class PayloadTooLarge(ApiError):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "payload_too_large"
+
+
+class DatabaseAway(ApiError):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "database_unavailable"
+    retry_after = DATABASE_RETRY_AFTER
+
+
+CODES: dict[int, tuple[str, str]] = {  # status: (type, code) of errors that are not ours
+    400: (INVALID, "invalid_input"),
+    401: ("authentication_error", "unauthenticated"),
+    403: (FORBIDDEN, "permission_denied"),
+    404: (INVALID, "not_found"),
+    405: (INVALID, "method_not_allowed"),
+    406: (INVALID, "not_acceptable"),
+    413: (INVALID, "payload_too_large"),
+    415: (INVALID, "unsupported_media_type"),
+    429: ("rate_limit_error", "rate_limited"),
+    500: (SERVER, "internal_error"),
+    503: (SERVER, "unavailable"),
+}
+
+
+def envelope(
+    request: HttpRequest, status_code: int, message: str, code: str | None = None, param: str | None = None
+) -> dict[str, Any]:
+    kind, usual = CODES.get(status_code, (INVALID, "invalid_input"))
+    return {
+        "error": {
+            "type": kind,
+            "code": code or usual,
+            "message": message,
+            "param": param,
+            "retryable": status_code in (429, 503),
+            "request_id": getattr(request, "request_id", None),
+        },
+        "detail": message,
+    }
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's hook. None lets the error pass to Django, which answers 500 and logs it."""
+    known = _translate(error)
+    if not isinstance(known, exceptions.APIException):
+        return None
+    code, param = (known.default_code, known.param) if isinstance(known, ApiError) else (None, None)
+    message = str(known.detail)
+    if isinstance(known, exceptions.ValidationError):
+        param, predicate = first_problem(known.detail)
+        message = f"{param.rpartition('.')[2]} {predicate}" if param else f"The body {predicate}"
+    response = Response(
+        envelope(context["request"], known.status_code, message, code, param or None), status=known.status_code
+    )
+    if isinstance(known, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+        response["WWW-Authenticate"] = getattr(known, "auth_header", None) or "Bearer"
+    if wait := getattr(known, "retry_after", None) or getattr(known, "wait", None):
+        response["Retry-After"] = str(int(wait))
+    return response
+
+
+def _translate(error: Exception) -> Exception:
+    match error:
+        case Http404():
+            return NotFound("There is nothing here.")
+        case PermissionDenied():
+            return exceptions.PermissionDenied()
+        case RequestDataTooBig():
+            return PayloadTooLarge("The body is too large.")
+        case ModelNotFound():
+            return NoSuchModel(str(error), "model")
+        case TaskActive():
+            return StillActive("The task has not ended; cancel it first, or use force=true.")
+        case NotFinished():
+            return StillActive("Only a task that has ended can be tried again.")
+        case OperationalError() | InterfaceError():
+            log.warning("database_away", reason=str(error).strip())
+            return DatabaseAway("The database does not answer. Try again soon.")
+    return error
+
+
+def first_problem(detail: Any, path: str = "") -> tuple[str, str]:
+    """The path of the first thing that is wrong ("parameters.width") and what is said about it."""
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            if inner:
+                return first_problem(inner, path if name == "non_field_errors" else f"{path}.{name}".lstrip("."))
+    if isinstance(detail, list) and detail:
+        if isinstance(detail[0], str):
+            return path, str(detail[0])
+        number = next(number for number, inner in enumerate(detail) if inner)
+        return first_problem(detail[number], f"{path}.{number}")
+    return path, str(detail)

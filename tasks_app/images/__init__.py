@@ -1,0 +1,1 @@
+"""Images that a task reads: what is accepted, taken in at submit, and put on the worker's disk before inference."""

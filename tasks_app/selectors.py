@@ -1,0 +1,129 @@
+"""Reading tasks: one of them, pages of them, their parts. Every function sees only what the identity may see."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from tasks_app.models import Artifact, Attempt, Task
+from tasks_app.models.task import TaskQuerySet
+from tasks_app.states import Status
+from tenants_app.identity import Identity
+
+SEARCHED_ROWS = 10_000  # newest; a substring has no index
+CLOCK_SLACK = timedelta(minutes=1)  # an id may be this much older or newer than its row's created_at
+ID_PREFIX = re.compile(r"[0-9a-f-]{1,36}\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """What a list is narrowed to; None and empty mean: not."""
+
+    statuses: frozenset[Status] = frozenset()
+    task_type: str | None = None
+    model: str | None = None
+    worker_id: str | None = None
+    batch_id: UUID | None = None
+    user: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    q: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Newest first. `newer` and `older`: are there rows beyond this page?"""
+
+    tasks: Sequence[Task]
+    newer: bool
+    older: bool
+
+
+def shown(tasks: TaskQuerySet) -> TaskQuerySet:
+    """With all that rendering reads."""
+    return tasks.select_related("organization", "user")
+
+
+def find_task(identity: Identity, task_id: UUID) -> Task | None:
+    return shown(Task.objects.visible_to(identity)).filter(pk=task_id).first()
+
+
+def list_tasks(identity: Identity, narrowed: TaskFilter) -> TaskQuerySet:
+    """Not ordered, not cut; `page` does that."""
+    visible = Task.objects.visible_to(identity)
+    tasks = visible.filter(_conditions(narrowed))
+    if narrowed.q:
+        newest = visible.order_by("-id").values("id")[:SEARCHED_ROWS]
+        tasks = tasks.filter(_matches(narrowed.q), pk__in=newest)
+    return tasks
+
+
+def page(tasks: TaskQuerySet, limit: int, before: UUID | None = None, after: UUID | None = None) -> Page:
+    """The `limit` rows next to a row that was seen: older than `before`, or newer than `after`."""
+    if after is not None:
+        rows = list(shown(tasks).filter(pk__gt=after).order_by("id")[: limit + 1])
+        return Page(rows[:limit][::-1], newer=len(rows) > limit, older=True)
+    if before is not None:
+        tasks = tasks.filter(pk__lt=before)
+    rows = list(shown(tasks).order_by("-id")[: limit + 1])
+    return Page(rows[:limit], newer=before is not None, older=len(rows) > limit)
+
+
+def outputs_of(tasks: Iterable[Task]) -> dict[UUID, list[Artifact]]:
+    """The artifacts that completed tasks made, by task, in one query or none."""
+    completed = [task.pk for task in tasks if task.status == Status.COMPLETED]
+    outputs: dict[UUID, list[Artifact]] = {}
+    if completed:
+        for row in Artifact.objects.filter(task__in=completed, is_input=False).order_by("id"):
+            assert row.task_id is not None
+            outputs.setdefault(row.task_id, []).append(row)
+    return outputs
+
+
+def attempts_of(task: Task) -> list[Attempt]:
+    return list(Attempt.objects.filter(task=task).order_by("number"))
+
+
+def find_artifact(identity: Identity, artifact_id: UUID) -> Artifact | None:
+    artifacts = Artifact.objects.filter(pk=artifact_id)
+    return (artifacts if identity.sees_all else artifacts.filter(organization=identity.organization)).first()
+
+
+def _conditions(narrowed: TaskFilter) -> Q:
+    exact: dict[str, Any] = {
+        "task_type": narrowed.task_type,
+        "model": narrowed.model,
+        "worker": narrowed.worker_id,
+        "batch_id": narrowed.batch_id,
+        "user__username": narrowed.user,
+        "created_at__gt": narrowed.created_after,
+        "created_at__lt": narrowed.created_before,
+    }
+    condition = Q(**{name: value for name, value in exact.items() if value is not None})
+    if narrowed.statuses:
+        condition &= Q(status__in=sorted(narrowed.statuses))
+    # The ids begin with their time, so these serve the same index as the order does.
+    if narrowed.created_after:
+        condition &= Q(pk__gte=first_id_at(narrowed.created_after - CLOCK_SLACK))
+    if narrowed.created_before:
+        condition &= Q(pk__lte=first_id_at(narrowed.created_before + CLOCK_SLACK))
+    return condition
+
+
+def first_id_at(moment: datetime) -> UUID:
+    """No UUIDv7 of that time or later sorts before it: 48 bits of milliseconds, then zeros."""
+    milliseconds = min(max(int(moment.timestamp() * 1000), 0), 2**48 - 1)
+    return UUID(int=milliseconds << 80)
+
+
+def _matches(q: str) -> Q:
+    text = Q(input__prompt__icontains=q) | Q(input__text__icontains=q) | Q(input__messages__icontains=q)
+    if ID_PREFIX.match(q.lower()) and (digits := q.lower().replace("-", "")):
+        text |= Q(pk__range=(UUID(digits.ljust(32, "0")[:32]), UUID(digits.ljust(32, "f")[:32])))
+    return text

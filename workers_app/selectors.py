@@ -1,0 +1,33 @@
+"""Reading workers and models. Called by the API and the pages."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import Case, QuerySet, Value, When
+from django.utils import timezone
+
+from workers_app.catalogue import SIMULATED
+from workers_app.models import Model, Worker
+
+FORGOTTEN_AFTER = timedelta(hours=1)  # a worker that left in good order or was lost so long ago is history
+
+
+def find_model(task_type: str, name: str | None) -> Model | None:
+    """The enabled model of that name. Without a name: the default, else the first; a simulated one only if alone."""
+    enabled = Model.objects.filter(task_type=task_type, enabled=True)
+    if name is not None:
+        return enabled.filter(name=name).first()
+    simulated_last = Case(When(runner=SIMULATED, then=Value(1)), default=Value(0))
+    return enabled.order_by("-is_default", simulated_last, "name").first()
+
+
+def enabled_models(task_type: str | None = None) -> QuerySet[Model]:
+    models = Model.objects.filter(enabled=True).order_by("task_type", "-is_default", "name")
+    return models.filter(task_type=task_type) if task_type else models
+
+
+def present_workers() -> QuerySet[Worker]:
+    """All but those that stopped, or gave no sign of life, for more than an hour."""
+    recently = timezone.now() - FORGOTTEN_AFTER
+    return Worker.objects.filter(heartbeat_at__gt=recently).exclude(stopped_at__lt=recently)
