@@ -22,12 +22,16 @@ PAUSE_AFTER_ERROR = 1.0  # seconds
 log = structlog.get_logger(__name__)
 
 
+def address() -> str:
+    """REDIS_URL as redis-py reads it; Celery writes a socket in a way of its own."""
+    return settings.REDIS_URL.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
+
+
 def connect() -> redis.Redis | None:
     """A client that never blocks long, or None where no REDIS_URL is set (then everybody polls)."""
     if not settings.REDIS_URL:
         return None
-    url = settings.REDIS_URL.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
-    return redis.Redis.from_url(url, socket_timeout=3.0, socket_connect_timeout=1.0, health_check_interval=30)
+    return redis.Redis.from_url(address(), socket_timeout=3.0, socket_connect_timeout=1.0, health_check_interval=30)
 
 
 class _Publisher:

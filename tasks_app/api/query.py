@@ -70,13 +70,19 @@ def moment(query: QueryDict, name: str) -> datetime | None:
     value = query.get(name)
     if value is None:
         return None
+    parsed = _parsed(value.replace(" ", "+") if "T" in value else value)
+    if parsed is None:
+        raise InvalidInput(f"{name} must be a time such as 2030-01-31T12:00:00Z", name)
+    return parsed
+
+
+def _parsed(value: str) -> datetime | None:
     try:
-        parsed = parse_datetime(value.strip().replace(" ", "+") if "T" in value else value)
-        if parsed is not None:
-            return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+        parsed = parse_datetime(value)
+        utc = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC) if parsed else None
     except (ValueError, OverflowError):
-        pass  # told below, as what does not even look like a time
-    raise InvalidInput(f"{name} must be a time such as 2030-01-31T12:00:00Z", name)
+        return None
+    return utc if utc and 1970 <= utc.year < 9999 else None  # beyond, no arithmetic is safe
 
 
 def task_filter(query: QueryDict) -> TaskFilter:

@@ -32,7 +32,8 @@ class Leadership:
     def give_up(self) -> None:
         if self._session is not None:
             with contextlib.suppress(psycopg.Error):
-                self._session.close()
+                self._session.execute("SELECT pg_advisory_unlock_all()")  # a close alone is noticed a little later
+            self._session.close()
             self._session = None
 
     @staticmethod

@@ -33,6 +33,7 @@ SELECT t.id, m.task_type, m.name AS model, t.priority, m.memory_mib, t.avoid_wor
         WHERE status = 'pending' AND task_type = m.task_type AND model = m.name
           AND (not_before IS NULL OR not_before <= now())
         ORDER BY priority DESC, id LIMIT %s) t
+ WHERE m.enabled
 """
 
 

@@ -6,6 +6,12 @@ import pytest
 
 from orchestrator.local import install
 
+PYTHON_WITHOUT_NETWORK = """#!/bin/sh
+case "$*" in
+*" pip install "*) echo "$*" >> "{project}/pip"; test ! -e "{project}/offline";;
+esac
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -14,9 +20,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text(name)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     python = tmp_path / ".venv" / "bin" / "python"
-    python.write_text(
-        f'#!/bin/sh\ncase "$*" in *install*) echo "$*" >> "{tmp_path}/pip"; test ! -e "{tmp_path}/offline";; esac\n'
-    )
+    python.write_text(PYTHON_WITHOUT_NETWORK.format(project=tmp_path))
     python.chmod(0o755)
     monkeypatch.setattr(install, "PROJECT", str(tmp_path))
     monkeypatch.setattr(install, "ENVIRONMENT", str(tmp_path / ".venv"))

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 import pytest
@@ -16,10 +18,15 @@ from orchestrator.local.console import Console
 from orchestrator.local.supervisor import restart_delay
 
 
-def say_through(log_directory: Path, text: bytes, terminal: io.TextIOBase) -> None:
+class ClosedTerminal(io.StringIO):
+    def write(self, _text: str) -> int:
+        raise BrokenPipeError
+
+
+def say_through(log_directory: Path, text: bytes, terminal: TextIO) -> None:
     """Let a process called `web` write this text."""
     reader, writer = os.pipe()
-    watched = Console(terminal, log_directory)  # type: ignore[arg-type]
+    watched = Console(terminal, log_directory)
     watched.follow("web", os.fdopen(reader, "rb"))
     os.write(writer, text)
     os.close(writer)
@@ -43,15 +50,14 @@ def test_every_line_names_its_process_and_is_in_its_file(tmp_path: Path) -> None
 
 
 def test_a_closed_terminal_does_not_stop_the_log(tmp_path: Path) -> None:
-    terminal = io.StringIO()
-    terminal.close()
-    say_through(tmp_path, b"line\n" * 100, terminal)
+    say_through(tmp_path, b"line\n" * 100, ClosedTerminal())
     assert (tmp_path / "web.log").read_bytes() == b"line\n" * 100
 
 
 def test_an_ascii_terminal_gets_the_line_all_the_same(tmp_path: Path) -> None:
     raw = io.BytesIO()
-    say_through(tmp_path, "grün\n".encode(), io.TextIOWrapper(raw, encoding="ascii"))
+    terminal = io.TextIOWrapper(raw, encoding="ascii")
+    say_through(tmp_path, "grün\n".encode(), terminal)
     assert raw.getvalue() == b"web       ? gr?n\n"
 
 
@@ -63,9 +69,9 @@ def test_a_log_never_grows_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def sleeper() -> subprocess.Popen[bytes]:  # type: ignore[misc]
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    yield process  # type: ignore[misc]
+    yield process
     process.kill()
     process.wait()
 

@@ -1,0 +1,38 @@
+"""Who is asking, and the row they mean: another organization's row is the same 404 as one that does not exist."""
+
+from __future__ import annotations
+
+from typing import cast
+from uuid import UUID
+
+from rest_framework.request import Request
+
+from tasks_app import selectors
+from tasks_app.api.errors import NotFound
+from tasks_app.models import Artifact, Task
+from tenants_app.identity import Identity
+
+
+def identity_of(request: Request) -> Identity:
+    return cast(Identity, request.user)
+
+
+def task_or_404(request: Request, task_id: str) -> Task:
+    task = selectors.find_task(identity_of(request), _uuid(task_id, "task"))
+    if task is None:
+        raise NotFound(f"There is no task {task_id}.")
+    return task
+
+
+def artifact_or_404(request: Request, artifact_id: str) -> Artifact:
+    artifact = selectors.find_artifact(identity_of(request), _uuid(artifact_id, "artifact"))
+    if artifact is None:
+        raise NotFound(f"There is no artifact {artifact_id}.")
+    return artifact
+
+
+def _uuid(text: str, kind: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound(f"There is no {kind} {text}.") from None

@@ -1,0 +1,256 @@
+"""The one-command start with its real processes: what it prints, what it survives, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+import psutil
+import pytest
+
+from orchestrator.local.configuration import PROJECT
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+
+START = (sys.executable, "-m", "orchestrator.local")
+STOP_TIME = 15.0  # seconds; what the manual promises
+PARTS = {  # what tells the processes apart in their command lines
+    "web": "uvicorn",
+    "scheduler": "run_scheduler",
+    "worker": "celery",
+    "redis": "redis.sock",
+    "postgres": "unix_socket_directories=",
+}
+
+
+def wait_for(what: str, holds: Callable[[], object], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.05)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+class Start:
+    """One `make run` by a person who has set DATA_DIR and nothing else but what is given."""
+
+    def __init__(self, data_dir: Path, command: tuple[str, ...] = START, **settings: str) -> None:
+        self.data_dir = data_dir
+        self._output = tempfile.TemporaryFile("w+")
+        # Empty addresses: those of the test session's servers must not reach it, nor those of a .env file.
+        clean = {"DATABASE_URL": "", "CELERY_BROKER_URL": "", "REDIS_URL": "", "PORT": "0", "WORKERS": "0"}
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        self.process = subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env=kept | clean | {"DATA_DIR": str(data_dir)} | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.family: list[psutil.Process] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whatever the test did, nothing stays on the machine."""
+        if self.process.poll() is None:
+            self.look_at_family()
+            self.process.kill()
+            self.process.wait()
+        wait_for("the family's end", lambda: not self.alive())
+        self._output.close()
+
+    def output(self) -> str:
+        self._output.seek(0)
+        return self._output.read()
+
+    def url(self) -> str:
+        wait_for("the address", lambda: self.process.poll() is None and "starting on http" in self.output(), 20)
+        found = re.search(r"starting on (http://\S+),", self.output())
+        assert found
+        return found[1]
+
+    def answers(self, path: str = "/healthz") -> bool:
+        try:
+            with urllib.request.urlopen(self.url() + path, timeout=30) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+    def wait_until_up(self) -> Self:
+        wait_for("the web process", lambda: self.process.poll() is not None or self.answers())
+        assert self.process.poll() is None, self.output()
+        self.look_at_family()
+        return self
+
+    def wait_until_ready(self) -> Self:
+        """With a worker online."""
+        self.wait_until_up()
+        wait_for("the worker", lambda: self.answers("/readyz"))
+        wait_for("the greeting", lambda: "Paste this" in self.output())
+        self.look_at_family()
+        return self
+
+    def look_at_family(self) -> None:
+        self.family = [
+            psutil.Process(self.process.pid),
+            *psutil.Process(self.process.pid).children(recursive=True),
+        ]
+
+    def alive(self) -> list[psutil.Process]:
+        return [process for process in self.family if is_alive(process)]
+
+    def part(self, name: str) -> psutil.Process | None:
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                if any(PARTS[name] in argument for argument in process.cmdline()):
+                    return process
+            except psutil.Error:
+                continue
+        return None
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """The exit status; asserts that it took no longer than promised and that nothing is left."""
+        self.look_at_family()
+        begun = time.monotonic()
+        self.process.send_signal(number)
+        status = self.process.wait(STOP_TIME)
+        left = STOP_TIME - (time.monotonic() - begun)
+        wait_for("the family's end", lambda: not self.alive(), left)
+        return status
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """Not below pytest's own directory, which PostgreSQL's account cannot enter when root runs the tests."""
+    directory = Path(tempfile.mkdtemp(prefix="baton-start-"))
+    directory.chmod(0o755)
+    yield directory / "data of ä"
+    shutil.rmtree(directory)
+
+
+def api_key(data_dir: Path) -> str:
+    return str(json.loads((data_dir / "credentials.json").read_text())["api_key"])
+
+
+def test_a_stop_leaves_no_process_and_the_next_start_finds_everything(data_dir: Path) -> None:
+    with Start(data_dir, WORKERS="1").wait_until_ready() as first:
+        key = api_key(data_dir)
+        assert key in first.output()
+        assert (data_dir / "credentials.json").stat().st_mode & 0o777 == 0o600
+        assert first.stop(signal.SIGTERM) == 0
+    with Start(data_dir).wait_until_up() as second:
+        assert api_key(data_dir) == key
+        assert second.stop(signal.SIGINT) == 0
+
+
+def test_whatever_is_killed_is_started_again(data_dir: Path) -> None:
+    with Start(data_dir, WORKERS="1").wait_until_ready() as baton:
+        for name in PARTS:
+            victim = baton.part(name)
+            assert victim is not None, f"{name} does not run"
+            victim.kill()
+            wait_for(f"another {name}", lambda name=name, old=victim: baton.part(name) not in (None, old))  # type: ignore[misc]
+            wait_for(f"Baton after the end of {name}", lambda: baton.answers("/readyz"))
+        assert baton.stop() == 0
+
+
+def test_a_request_made_while_the_web_process_is_dead_is_answered(data_dir: Path) -> None:
+    with Start(data_dir).wait_until_up() as baton:
+        web = baton.part("web")
+        assert web is not None
+        web.kill()
+        web.wait()
+        assert baton.answers()
+
+
+def test_a_killed_supervisor_takes_everything_along_and_the_next_start_works(data_dir: Path) -> None:
+    with Start(data_dir, WORKERS="1").wait_until_ready() as first:
+        assert len(first.family) > len(PARTS)
+        first.process.kill()
+        first.process.wait()
+        wait_for("the family's end", lambda: not first.alive(), STOP_TIME)
+    with Start(data_dir).wait_until_up() as second:
+        assert second.answers()
+
+
+def test_everything_killed_at_once_loses_nothing(data_dir: Path) -> None:
+    with Start(data_dir).wait_until_up() as first:
+        key = api_key(data_dir)
+        for process in first.family:
+            process.kill()
+        first.process.wait()
+    with Start(data_dir).wait_until_up() as second:
+        assert api_key(data_dir) == key
+        assert second.answers()
+
+
+@pytest.mark.parametrize("seconds", [0.4, 0.8, 1.6])
+def test_a_first_start_that_was_killed_halfway_is_no_obstacle(data_dir: Path, seconds: float) -> None:
+    with Start(data_dir) as first:
+        time.sleep(seconds)
+        first.look_at_family()
+        first.process.kill()
+    with Start(data_dir).wait_until_up() as second:
+        assert second.answers()
+
+
+def test_a_second_start_is_told_at_once_who_is_in_its_way(data_dir: Path) -> None:
+    with Start(data_dir) as first:
+        url = first.url()
+        with Start(data_dir) as same_data:
+            assert same_data.process.wait(10) == 1
+            assert f"pid {first.process.pid}, {url}" in same_data.output()
+        port = url.rpartition(":")[2]
+        with Start(data_dir.with_name("other"), PORT=port) as same_port:
+            assert same_port.process.wait(10) == 1
+            assert f"port {port} is taken" in same_port.output()
+
+
+def test_two_copies_run_side_by_side(data_dir: Path) -> None:
+    with Start(data_dir) as one, Start(data_dir.with_name("other")) as two:
+        one.wait_until_up()
+        two.wait_until_up()
+        assert one.answers()
+        assert two.answers()
+        assert api_key(one.data_dir) != api_key(two.data_dir)
+        assert one.stop() == 0
+        assert two.answers()
+
+
+def test_a_foreign_process_with_the_number_in_the_pid_file_is_left_alone(data_dir: Path) -> None:
+    with Start(data_dir).wait_until_up() as first:
+        assert first.stop() == 0
+    cluster = next(data_dir.glob("pg*"))
+    (cluster / "postmaster.pid").write_text(f"{os.getpid()}\n{cluster}\n")
+    with Start(data_dir).wait_until_up() as second:
+        assert second.answers()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_to_make_alone_stops_everything(data_dir: Path, number: signal.Signals) -> None:
+    if number == signal.SIGINT and sys.platform != "linux":
+        pytest.skip("only Linux tells that make was interrupted")
+    with Start(data_dir, ("make", "run")).wait_until_up() as baton:
+        baton.stop(number)
