@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from tasks_app import hints
-from tasks_app.models import TaskEvent
-from tasks_app.states import Status
+from tasks_app.states import FINAL
+from tasks_app.sql import as_json
 
 CREATED = "task.created"
 DISPATCHED = "task.dispatched"
@@ -18,9 +18,13 @@ STARTED = "task.started"
 RETRYING = "task.retrying"
 REQUEUED = "task.requeued"  # taken back before it started; costs no attempt
 CANCELLING = "task.cancelling"
-FINAL_TYPES = {
-    status: f"task.{status}" for status in (Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.EXPIRED)
-}
+FINAL_TYPES = {status: f"task.{status}" for status in FINAL}
+
+APPEND = """
+INSERT INTO tasks_app_taskevent (task_id, seq, type, data, at)
+SELECT e.task_id, e.seq, e.type, e.data, now()
+  FROM jsonb_to_recordset(%s::jsonb) AS e(task_id uuid, seq int, type text, data jsonb)
+"""
 
 
 def append(events: Iterable[tuple[UUID, int, str, dict[str, Any]]]) -> None:
@@ -28,9 +32,10 @@ def append(events: Iterable[tuple[UUID, int, str, dict[str, Any]]]) -> None:
 
     The hint goes out after the commit, so that whoever follows it finds the rows.
     """
-    rows = [TaskEvent(task_id=task, seq=seq, type=kind, data=data) for task, seq, kind, data in events]
+    rows = [{"task_id": task, "seq": seq, "type": kind, "data": data} for task, seq, kind, data in events]
     if not rows:
         return
-    TaskEvent.objects.bulk_create(rows)
-    ids = dict.fromkeys(row.task_id for row in rows)
+    with connection.cursor() as cursor:
+        cursor.execute(APPEND, [as_json(rows)])
+    ids = dict.fromkeys(row["task_id"] for row in rows)
     transaction.on_commit(lambda: hints.changed(ids))

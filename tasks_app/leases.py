@@ -11,7 +11,7 @@ from django.conf import settings
 
 from tasks_app import hints
 from tasks_app.states import Status
-from tasks_app.transitions.sql import as_recordset, returning
+from tasks_app.sql import as_json, returning
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,6 @@ def renew(beats: Sequence[Beat]) -> dict[UUID, Status]:
     """Status by attempt id. An attempt that is missing is fenced: stop its request and discard what it made."""
     if not beats:
         return {}
-    rows = returning(RENEW, [settings.LEASE_SECONDS, as_recordset(asdict(beat) for beat in beats)])
+    rows = returning(RENEW, [settings.LEASE_SECONDS, as_json([asdict(beat) for beat in beats])])
     hints.changed(beat.task_id for beat in beats if beat.changed)
     return {row.attempt_id: Status(row.status) for row in rows}

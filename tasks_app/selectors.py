@@ -9,12 +9,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.conf import settings
+from django.db.models import Count, Min, Q
+from django.utils import timezone
 
 from tasks_app.models import Artifact, Attempt, Task
 from tasks_app.models.task import TaskQuerySet
-from tasks_app.states import Status
+from tasks_app.states import HELD, Status
 from tenants_app.identity import Identity
+from workers_app.stats import Load
 
 SEARCHED_ROWS = 10_000  # newest; a substring has no index
 CLOCK_SLACK = timedelta(minutes=1)  # an id may be this much older or newer than its row's created_at
@@ -127,3 +130,20 @@ def _matches(q: str) -> Q:
     if ID_PREFIX.match(q.lower()) and (digits := q.lower().replace("-", "")):
         text |= Q(pk__range=(UUID(digits.ljust(32, "0")[:32]), UUID(digits.ljust(32, "f")[:32])))
     return text
+
+
+def loads() -> dict[str, Load]:
+    """What the workers have to do, by name. Of all organizations: operators' numbers, without names."""
+    held = Count("id", filter=Q(status__in=sorted(HELD)))
+    reserved = Count("id", filter=Q(status=Status.DISPATCHED))
+    rows = Task.objects.on_worker().order_by().values_list("worker").annotate(held=held, reserved=reserved)
+    return {worker: Load(active, waiting) for worker, active, waiting in rows}
+
+
+def queue_info() -> dict[str, dict[str, Any]]:
+    """How many wait in the queue of record, and how long the oldest has. Of all organizations."""
+    waiting = Task.objects.waiting().aggregate(length=Count("id"), oldest=Min("created_at"))
+    age = (timezone.now() - waiting["oldest"]).total_seconds() if waiting["oldest"] else 0.0
+    return {
+        settings.CELERY_TASK_DEFAULT_QUEUE: {"length": waiting["length"], "oldest_seconds": max(0.0, round(age, 3))}
+    }

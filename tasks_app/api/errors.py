@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest
 from rest_framework import exceptions, status
@@ -127,6 +127,8 @@ def _translate(error: Exception) -> Exception:
             return exceptions.PermissionDenied()
         case RequestDataTooBig():
             return PayloadTooLarge("The body is too large.")
+        case SuspiciousOperation():
+            return InvalidInput("The request cannot be read.")
         case ModelNotFound():
             return NoSuchModel(str(error), "model")
         case TaskActive():

@@ -20,7 +20,7 @@ from tasks_app.models import Task
 from tasks_app.scheduling.placement import WaitingTask, WorkerView
 from tasks_app.scheduling.policy import Placement, plan
 from tasks_app.states import Status
-from tasks_app.transitions.sql import returning
+from tasks_app.sql import returning
 from workers_app import health
 from workers_app.models import Worker, WorkerState
 

@@ -1,19 +1,20 @@
-"""Closing attempts: the rows of ours, and of django-celery-results, so that Celery's own tools can read how they went."""
+"""Closing attempts: our rows, and django-celery-results' beside them, so that Celery's own tools can read how they went.
+
+Its backend is last-writer-wins, so nothing but this statement ever writes there.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-from django_celery_results.models import TaskResult
+from django.db import connection
 
 from tasks_app import wire_names
-from tasks_app.models import Attempt
 from tasks_app.outcomes import Failed, Outcome, Returned
 from tasks_app.states import AttemptOutcome
+from tasks_app.sql import as_json
 
 CELERY_STATES = {
     AttemptOutcome.COMPLETED: "SUCCESS",
@@ -23,21 +24,42 @@ CELERY_STATES = {
     AttemptOutcome.RETURNED: "RETRY",
 }
 
+CLOSE = """
+WITH ended AS (
+    UPDATE tasks_app_attempt a
+       SET outcome = c.outcome, ended_at = now(), error = c.error,
+           model_load_seconds = c.model_load_seconds, inference_seconds = c.inference_seconds
+      FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, outcome text, celery_state text, error jsonb,
+                                              model_load_seconds float, inference_seconds float)
+     WHERE a.id = c.id AND a.outcome IS NULL
+    RETURNING a.id, a.task_id, a.worker, a.started_at, a.error, c.celery_state)
+INSERT INTO django_celery_results_taskresult
+       (task_id, task_name, status, worker, content_type, content_encoding, result, traceback, meta,
+        date_created, date_started, date_done)
+SELECT e.id::text, %s::jsonb ->> t.task_type, e.celery_state, e.worker, 'application/json', 'utf-8',
+       jsonb_build_object('task_id', t.id, 'error', e.error -> 'message')::text, e.error ->> 'detail', '{}',
+       now(), e.started_at, now()
+  FROM ended e JOIN tasks_app_task t ON t.id = e.task_id
+"""
+
 
 def close(ended: Sequence[tuple[UUID, AttemptOutcome, Outcome]]) -> None:
     """Called in the transaction that ended the attempts."""
-    if not ended:
-        return
-    rows = {row.pk: row for row in Attempt.objects.select_related("task").filter(pk__in=[pk for pk, _, _ in ended])}
-    for pk, word, outcome in ended:
-        row = rows[pk]
-        row.outcome, row.ended_at, row.error = word, timezone.now(), error_of(outcome)
-        row.model_load_seconds = outcome.measured.model_load_seconds
-        row.inference_seconds = outcome.measured.inference_seconds
-    Attempt.objects.bulk_update(
-        rows.values(), ["outcome", "ended_at", "error", "model_load_seconds", "inference_seconds"]
-    )
-    TaskResult.objects.bulk_create(_celery_row(rows[pk], word) for pk, word, _ in ended)
+    if ended:
+        with connection.cursor() as cursor:
+            records = as_json([_record(*attempt) for attempt in ended])
+            cursor.execute(CLOSE, [records, as_json(wire_names.TASK_NAMES)])
+
+
+def _record(attempt_id: UUID, word: AttemptOutcome, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "id": attempt_id,
+        "outcome": word,
+        "celery_state": CELERY_STATES[word],
+        "error": error_of(outcome),
+        "model_load_seconds": outcome.measured.model_load_seconds,
+        "inference_seconds": outcome.measured.inference_seconds,
+    }
 
 
 def error_of(outcome: Outcome) -> dict[str, Any] | None:
@@ -48,19 +70,3 @@ def error_of(outcome: Outcome) -> dict[str, Any] | None:
             return {"code": "returned", "message": reason, "param": None, "detail": ""}
         case _:
             return None
-
-
-def _celery_row(attempt: Attempt, word: AttemptOutcome) -> TaskResult:
-    error = attempt.error or {}
-    return TaskResult(
-        task_id=str(attempt.pk),
-        task_name=wire_names.TASK_NAMES[attempt.task.task_type],
-        status=CELERY_STATES[word],
-        worker=attempt.worker,
-        content_type="application/json",
-        content_encoding="utf-8",
-        result=json.dumps({"task_id": str(attempt.task_id), "error": error.get("message")}),
-        traceback=error.get("detail") or None,
-        meta="{}",
-        date_started=attempt.started_at,
-    )

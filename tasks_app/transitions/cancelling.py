@@ -10,7 +10,7 @@ from django.db import transaction
 
 from tasks_app import events
 from tasks_app.states import Status
-from tasks_app.transitions.sql import returning
+from tasks_app.sql import returning
 
 REQUEST = """
 UPDATE tasks_app_task

@@ -15,7 +15,7 @@ from tasks_app.outcomes import Cancelled, Completed, Failed, Outcome, Returned
 from tasks_app.states import AttemptOutcome, Status
 from tasks_app.transitions import attempts
 from tasks_app.transitions.placing import Claimed
-from tasks_app.transitions.sql import as_recordset, returning
+from tasks_app.sql import as_json, returning
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def finish(finishes: Sequence[Finish]) -> dict[UUID, Status]:
     The caller of a missing attempt discards everything it made.
     """
     by_attempt = {f.claimed.attempt_id: f for f in finishes}
-    wanted = as_recordset(_record(f) for f in finishes)
+    wanted = as_json([_record(f) for f in finishes])
     rows = returning(FINISH, [wanted])
     won = [(by_attempt[r.attempt_id], r) for r in rows]
     attempts.close([(f.claimed.attempt_id, _attempt_outcome(f.outcome, r.status), f.outcome) for f, r in won])

@@ -14,7 +14,7 @@ from django.db import transaction
 from tasks_app import events
 from tasks_app.models import Attempt
 from tasks_app.scheduling.policy import Placement
-from tasks_app.transitions.sql import as_recordset, returning
+from tasks_app.sql import as_json, returning
 
 DISPATCH = """
 UPDATE tasks_app_task t
@@ -30,7 +30,7 @@ RETURNING t.id, t.last_seq, t.worker, t.attempt_id, t.task_type
 def dispatch(placements: Sequence[Placement]) -> list[Any]:
     """pending → dispatched. Rows (id, last_seq, worker, attempt_id, task_type) of those that were still waiting."""
     records = [{"task_id": p.task_id, "worker": p.worker, "attempt_id": p.attempt_id} for p in placements]
-    rows = returning(DISPATCH, [as_recordset(records)])
+    rows = returning(DISPATCH, [as_json(records)])
     events.append((r.id, r.last_seq, events.DISPATCHED, {"worker_id": r.worker}) for r in rows)
     return rows
 
@@ -94,7 +94,7 @@ def claim(claims: Sequence[Claim], worker: str, incarnation: UUID) -> list[Claim
 
     A claim whose COMMIT reply was lost is recognised by its token when it is sent again.
     """
-    wanted = as_recordset(asdict(c) for c in claims)
+    wanted = as_json([asdict(c) for c in claims])
     rows = returning(CLAIM, [settings.LEASE_SECONDS, wanted, worker])
     Attempt.objects.bulk_create(
         Attempt(id=r.attempt_id, task_id=r.id, number=r.attempt, worker=worker, incarnation=incarnation) for r in rows

@@ -11,7 +11,7 @@ from tasks_app import events, retries
 from tasks_app.outcomes import Cancelled, Failed
 from tasks_app.states import AttemptOutcome, CancelMode, Status
 from tasks_app.transitions import attempts
-from tasks_app.transitions.sql import as_recordset, returning
+from tasks_app.sql import as_json, returning
 
 BATCH = 500  # tasks per statement, so that no statement holds many rows for long
 
@@ -52,7 +52,7 @@ def rescue() -> list[Any]:
     """
     lost = returning(LOST, [BATCH])
     plans = {row.id: _plan(row) for row in lost}
-    rows = returning(RESCUE, [as_recordset(plan for plan in plans.values())]) if plans else []
+    rows = returning(RESCUE, [as_json(list(plans.values()))]) if plans else []
     attempts.close([_closing(row) for row in lost])
     events.append((r.id, r.last_seq, *_event(r, plans[r.id])) for r in rows)
     return rows

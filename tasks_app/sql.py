@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from django.db import connection
 
 
-def as_recordset(records: Iterable[dict[str, Any]]) -> str:
-    """For `jsonb_to_recordset(%s::jsonb)`. NUL, which jsonb cannot hold, was refused or removed where text came in."""
-    return orjson.dumps(list(records)).decode()
+def as_json(value: Any) -> str:
+    """For a `%s::jsonb` parameter, mostly of `jsonb_to_recordset`. Text with NUL, which jsonb cannot hold, came through
+    neither the API nor `gpu_worker.results`.
+    """
+    return orjson.dumps(value).decode()
 
 
 def returning(statement: str, parameters: Sequence[Any]) -> list[Any]:
@@ -20,5 +22,5 @@ def returning(statement: str, parameters: Sequence[Any]) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         assert cursor.description is not None, "the statement returns nothing"
-        row = namedtuple("row", [column.name for column in cursor.description])  # type: ignore[misc]  # noqa: PYI024
+        row = namedtuple("row", [column.name for column in cursor.description])  # type: ignore[misc]
         return [row(*values) for values in cursor.fetchall()]

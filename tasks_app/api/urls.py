@@ -1,0 +1,34 @@
+"""The paths of the API. A trailing slash is optional everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import URLPattern, re_path
+
+from tasks_app.api.views.artifacts import ArtifactsView, ArtifactView
+from tasks_app.api.views.models import ModelsView
+from tasks_app.api.views.operations import MetricsView, WorkersHealthView, WorkersStatsView, WorkersView
+from tasks_app.api.views.tasks import TasksView, TaskView
+from tasks_app.api.views.verbs import AttemptsView, CancelView, RetryView
+
+
+def _at(path: str, view: Any, name: str) -> URLPattern:
+    pattern = path.replace("<task_id>", "(?P<task_id>[^/]+)").replace("<artifact_id>", "(?P<artifact_id>[^/]+)")
+    return re_path(f"^{pattern}/?$", view.as_view(), name=name)
+
+
+urlpatterns = [
+    _at("tasks", TasksView, "api-tasks"),
+    _at("tasks/stats/metrics", MetricsView, "api-metrics"),
+    _at("tasks/workers/health", WorkersHealthView, "api-workers-health"),
+    _at("tasks/workers/stats", WorkersStatsView, "api-workers-stats"),
+    _at("tasks/<task_id>", TaskView, "api-task"),
+    _at("tasks/<task_id>/cancel", CancelView, "api-task-cancel"),
+    _at("tasks/<task_id>/retry", RetryView, "api-task-retry"),
+    _at("tasks/<task_id>/attempts", AttemptsView, "api-task-attempts"),
+    _at("artifacts", ArtifactsView, "api-artifacts"),
+    _at("artifacts/<artifact_id>", ArtifactView, "api-artifact"),
+    _at("models", ModelsView, "api-models"),
+    _at("workers", WorkersView, "api-workers"),
+]

@@ -1,0 +1,19 @@
+"""/models/: what can be asked for."""
+
+from __future__ import annotations
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from tasks_app.api import documents, query, render
+from workers_app.models import TaskType
+from workers_app.selectors import enabled_models
+
+
+class ModelsView(APIView):
+    @documents.list_models
+    def get(self, request: Request) -> Response:
+        query.refuse_unknown(request.query_params, {"task_type"})
+        task_type = query.choice(request.query_params, "task_type", TaskType.values)
+        return Response({"results": [render.model(row) for row in enabled_models(task_type)]})
