@@ -19,10 +19,10 @@ from django.conf import settings
 
 from gpu_worker import results
 from gpu_worker.engine.process import EngineGone
-from gpu_worker.engine.protocol import Finished, ModelSpec, PhaseChanged, Progress, Report, Submit
 from gpu_worker.engine.protocol import Cancelled as EngineCancelled
 from gpu_worker.engine.protocol import Completed as EngineCompleted
 from gpu_worker.engine.protocol import Failed as EngineFailed
+from gpu_worker.engine.protocol import Finished, ModelSpec, PhaseChanged, Progress, Report, Submit
 from gpu_worker.engine_keeper import EngineDied, EngineKeeper
 from gpu_worker.inputs import PreparationFailed, prepare_input
 from gpu_worker.reporting import Work

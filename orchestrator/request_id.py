@@ -16,13 +16,14 @@ class RequestIdMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
         self.get_response = get_response
-        if iscoroutinefunction(get_response):
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         offered = request.headers.get("X-Request-Id", "")
         request.request_id = offered if ACCEPTED.match(offered) else uuid.uuid4().hex  # type: ignore[attr-defined]
-        if iscoroutinefunction(self):
+        if self.is_async:
             return self._answer_async(request)
         with structlog.contextvars.bound_contextvars(request_id=request.request_id):  # type: ignore[attr-defined]
             response = self.get_response(request)

@@ -1,4 +1,4 @@
-"""Every setting of Baton, read from the environment (or `.env`) in one place; a wrong value stops the start and is named.
+"""Every setting of Baton, read from the environment (or `.env`) in one place; a wrong value stops the start.
 
 `DATABASE_URL` and `CELERY_BROKER_URL` are set by `orchestrator.local` for the embedded start.
 """
@@ -143,7 +143,7 @@ MODEL_LOAD_SECONDS = env.float("MODEL_LOAD_SECONDS", 1800.0)  # a load that take
 WORKER_NAME = env.str("WORKER_NAME", "")  # empty: the part of Celery's --hostname before the @
 WORKER_SLOTS = env.int("WORKER_SLOTS", 4)  # attempts at once on one worker
 WORKER_KINDS = env.list("WORKER_KINDS", ["llm", "stable_diffusion", "tts", "image_to_text"])
-WORKER_MODELS = env.list("WORKER_MODELS", [])  # names this worker may run; empty: all of the catalogue
+WORKER_MODELS: list[str] = env.list("WORKER_MODELS", [])  # names this worker may run; empty: all of the catalogue
 WORKER_DRAIN_SECONDS = env.float("WORKER_DRAIN_SECONDS", 30.0)  # SIGTERM: so long running work may still finish
 
 MODELS_FILE = env.str("MODELS_FILE", str(BASE_DIR / "models.toml"))
@@ -152,6 +152,9 @@ SIMULATED_MODELS = env.bool("SIMULATED_MODELS", True)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024  # bytes of one JSON body: a data URL of a 14 MB image fits
 MAX_IMAGE_BYTES = 14 * 1024 * 1024
 MAX_IMAGE_PIXELS = 64_000_000
+# Workers download the images that clients name; only public addresses, unless an intranet wants otherwise.
+ALLOW_PRIVATE_IMAGE_HOSTS = env.bool("ALLOW_PRIVATE_IMAGE_HOSTS", False)
+WEB_THREADS = env.int("WEB_THREADS", 12)  # of one web process; fewer than DATABASE_POOL_SIZE, so that none waits long
 
 # ---------------------------------------------------------------- files
 

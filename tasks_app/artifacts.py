@@ -1,4 +1,4 @@
-"""Bytes of artifacts: written to and removed from Django's storage. Rows are written by `services` and `transitions`."""
+"""Bytes of artifacts: written to and removed from Django's storage. `services` and `transitions` write the rows."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from tasks_app import hints
-from tasks_app.states import FINAL
 from tasks_app.sql import as_json
+from tasks_app.states import FINAL
 
 CREATED = "task.created"
 DISPATCHED = "task.dispatched"
@@ -32,10 +32,11 @@ def append(events: Iterable[tuple[UUID, int, str, dict[str, Any]]]) -> None:
 
     The hint goes out after the commit, so that whoever follows it finds the rows.
     """
-    rows = [{"task_id": task, "seq": seq, "type": kind, "data": data} for task, seq, kind, data in events]
-    if not rows:
+    events = list(events)
+    if not events:
         return
+    rows = [{"task_id": task, "seq": seq, "type": kind, "data": data} for task, seq, kind, data in events]
     with connection.cursor() as cursor:
         cursor.execute(APPEND, [as_json(rows)])
-    ids = dict.fromkeys(row["task_id"] for row in rows)
+    ids = dict.fromkeys(task for task, *_ in events)
     transaction.on_commit(lambda: hints.changed(ids))

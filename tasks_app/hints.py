@@ -1,7 +1,7 @@
 """Live hints over Redis: "these tasks changed", "scheduler, look now". Sent by a background thread after a commit.
 
-Any of them may be lost, late or doubled: whoever listens re-reads the database, and looks by itself every second anyway.
-So nothing here ever blocks or fails a caller, and what does not fit into the queue is dropped.
+Any of them may be lost, late or doubled: whoever listens re-reads the database, and looks by itself every second
+anyway. So nothing here ever blocks or fails a caller, and what does not fit into the queue is dropped.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ PAUSE_AFTER_ERROR = 1.0  # seconds
 log = structlog.get_logger(__name__)
 
 
-def address() -> str:
-    """REDIS_URL as redis-py reads it; Celery writes a socket in a way of its own."""
-    return settings.REDIS_URL.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
+def address(url: str) -> str:
+    """A Redis URL as redis-py reads it; Celery writes a socket in a way of its own."""
+    return url.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
 
 
 def connect() -> redis.Redis | None:
     """A client that never blocks long, or None where no REDIS_URL is set (then everybody polls)."""
     if not settings.REDIS_URL:
         return None
-    return redis.Redis.from_url(address(), socket_timeout=3.0, socket_connect_timeout=1.0, health_check_interval=30)
+    return redis.Redis.from_url(
+        address(settings.REDIS_URL), socket_timeout=3.0, socket_connect_timeout=1.0, health_check_interval=30
+    )
 
 
 class _Publisher:

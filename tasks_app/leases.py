@@ -10,8 +10,8 @@ from uuid import UUID
 from django.conf import settings
 
 from tasks_app import hints
-from tasks_app.states import Status
 from tasks_app.sql import as_json, returning
+from tasks_app.states import Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def may_retry(code: str, counted_attempts: int, max_attempts: int) -> bool:
 
 
 def backoff_seconds(counted_attempts: int) -> float:
-    """Exponential with full jitter on its upper half, so that the tasks of one lost worker do not return as one wave."""
+    """Exponential, with jitter on its upper half, so that the tasks of a lost worker do not return as one wave."""
     ceiling = min(
         settings.RETRY_BACKOFF_SECONDS * 2 ** max(0, counted_attempts - 1), settings.RETRY_BACKOFF_MAX_SECONDS
     )

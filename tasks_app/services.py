@@ -17,8 +17,8 @@ from tasks_app.models import Artifact, Task, UsageRecord
 from tasks_app.models.usage import ACCOUNTED
 from tasks_app.outcomes import StoredArtifact
 from tasks_app.states import FINAL, Status
-from tenants_app.ids import uuid7
 from tenants_app.identity import Identity
+from tenants_app.ids import uuid7
 from workers_app.models import Worker
 
 
@@ -32,7 +32,7 @@ class NotFinished(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A validated request. Durations in seconds; `input_artifacts` were stored for this task and get their rows with it."""
+    """A validated request. Durations in seconds; `input_artifacts` are stored already and get their rows with it."""
 
     task_type: str
     model: str

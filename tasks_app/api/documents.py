@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
@@ -10,6 +11,7 @@ from drf_spectacular.utils import (
     OpenApiResponse,
     PolymorphicProxySerializer,
     extend_schema,
+    extend_schema_field,
     inline_serializer,
 )
 from rest_framework import serializers
@@ -21,17 +23,34 @@ from tasks_app.schemas.strict import Choice, Strict
 from tasks_app.states import CELERY_WORDS, Status
 from workers_app.models import TaskType
 
+View = TypeVar("View", bound=Callable[..., Any])
 TASKS, RESULTS, OPERATIONS = "tasks", "artifacts and models", "operations"
 BINARY = {(kind, "*/*"): OpenApiTypes.BINARY for kind in (200, 206)}
+
+
+class Decorator(Protocol):
+    def __call__(self, view: View, /) -> View: ...
+
+
+def call(**options: Any) -> Decorator:
+    """`extend_schema`, typed."""
+    decorator: Decorator = extend_schema(**options)
+    return decorator
+
+
+def _constant(task_type: str) -> Choice:
+    """A class of its own, because a serializer copies its fields and forgets what was said of one."""
+    kind: type[Choice] = extend_schema_field({"type": "string", "const": task_type})(type("TaskTypeIs", (Choice,), {}))
+    return kind([task_type])
 
 
 def _requests() -> dict[str, type[Strict]]:
     """The body of a submit for each task type, with that type's input and parameters."""
     requests = {}
-    for task_type, schema in SCHEMAS.items():
+    for task_type, schema in ((str(key), schema) for key, schema in SCHEMAS.items()):
         camel = "".join(word.capitalize() for word in task_type.split("_"))
         fields = {
-            "task_type": Choice([task_type]),
+            "task_type": _constant(task_type),
             "input": type(schema.input)(),
             "parameters": type(schema.parameters)(required=False),
         }
@@ -84,30 +103,29 @@ FILTERS = [
     _query("before", OpenApiTypes.UUID, "Only tasks older than this one; `next` has it."),
     _query("after", OpenApiTypes.UUID, "Only tasks newer than this one; `previous` has it."),
 ]
-WORKER_TAGS = {"tags": [OPERATIONS]}
 
-submit = extend_schema(
+submit = call(
     operation_id="submit_task",
     tags=[TASKS],
     summary="Submit a task",
     request=SUBMIT,
     responses={201: shapes.Task, **_errors(400, 404, 413, 415)},
 )
-list_tasks = extend_schema(
+list_tasks = call(
     operation_id="list_tasks",
     tags=[TASKS],
     summary="List tasks, newest first",
     parameters=FILTERS,
     responses={200: shapes.TaskPage, **_errors(400)},
 )
-read_task = extend_schema(
+read_task = call(
     operation_id="read_task",
     tags=[TASKS],
     summary="Read a task",
     parameters=[TASK_ID, WAIT, OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER)],
     responses={200: shapes.Task, 304: OpenApiResponse(description="Not changed."), **_errors(400, 404)},
 )
-delete_task = extend_schema(
+delete_task = call(
     operation_id="delete_task",
     tags=[TASKS],
     summary="Delete a task and its artifacts",
@@ -116,8 +134,8 @@ delete_task = extend_schema(
 )
 
 
-def _cancel(operation_id: str) -> Any:
-    return extend_schema(
+def _cancel(operation_id: str) -> Decorator:
+    return call(
         operation_id=operation_id,
         tags=[TASKS],
         summary="Cancel a task",
@@ -133,7 +151,7 @@ def _cancel(operation_id: str) -> Any:
 
 cancel_task = _cancel("cancel_task")
 cancel_task_by_post = _cancel("cancel_task_by_post")
-retry_task = extend_schema(
+retry_task = call(
     operation_id="retry_task",
     tags=[TASKS],
     summary="Try a task that has ended again, as a new task",
@@ -141,46 +159,46 @@ retry_task = extend_schema(
     request=None,
     responses={201: shapes.Task, **_errors(400, 404, 409)},
 )
-list_attempts = extend_schema(
+list_attempts = call(
     operation_id="list_attempts",
     tags=[TASKS],
     summary="The attempts of a task",
     parameters=[TASK_ID],
     responses={200: shapes.AttemptList, **_errors(400, 404)},
 )
-metrics = extend_schema(
+metrics = call(
     operation_id="read_metrics",
     tags=[OPERATIONS],
     summary="How many tasks, how well, how fast",
     parameters=[_query("window", enum=["1h", "24h", "7d", "all"], default="all")],
     responses={200: shapes.Metrics, **_errors(400)},
 )
-workers_health = extend_schema(
+workers_health = call(
     operation_id="read_workers_health",
     tags=[OPERATIONS],
     summary="Are there workers, and do they live?",
     responses={200: shapes.WorkersHealth, **_errors(400)},
 )
-workers_stats = extend_schema(
+workers_stats = call(
     operation_id="read_workers_stats",
     tags=[OPERATIONS],
     summary="What each worker has to do, and its device",
     responses={200: shapes.WorkersStats, **_errors(400)},
 )
-list_workers = extend_schema(
+list_workers = call(
     operation_id="list_workers",
     tags=[OPERATIONS],
     summary="The workers",
     responses={200: shapes.WorkerList, **_errors(400)},
 )
-list_models = extend_schema(
+list_models = call(
     operation_id="list_models",
     tags=[RESULTS],
     summary="The models that can be asked for",
     parameters=[_query("task_type", enum=TaskType.values)],
     responses={200: shapes.ModelList, **_errors(400)},
 )
-read_artifact = extend_schema(
+read_artifact = call(
     operation_id="read_artifact",
     tags=[RESULTS],
     summary="Download a file",
@@ -192,7 +210,7 @@ read_artifact = extend_schema(
         **_errors(404),
     },
 )
-store_artifact = extend_schema(
+store_artifact = call(
     operation_id="store_artifact",
     tags=[RESULTS],
     summary="Upload an image for later tasks",

@@ -22,7 +22,7 @@ INVALID, FORBIDDEN, SERVER = "invalid_request_error", "permission_error", "serve
 class ApiError(exceptions.APIException):
     """An answer with a code of its own; subclasses or arguments say which."""
 
-    status_code = status.HTTP_400_BAD_REQUEST
+    status_code: int = status.HTTP_400_BAD_REQUEST
     default_code = "invalid_input"
     param: str | None = None
     retry_after: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from typing import IO
+from typing import IO, Any
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -28,11 +28,11 @@ class Unsatisfiable(ValueError):
 class FileResponse(StreamingHttpResponse):
     """Reads `length` bytes from where the file stands, on a thread when an event loop asks."""
 
-    def __init__(self, file: IO[bytes], length: int, **options: object) -> None:
-        super().__init__(_chunks(file, length), **options)  # type: ignore[arg-type]
-        self._resource_closers.append(file.close)
+    def __init__(self, file: IO[bytes], length: int, **options: Any) -> None:
+        super().__init__(_chunks(file, length), **options)
+        self._resource_closers.append(file.close)  # type: ignore[attr-defined]
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:  # type: ignore[override]
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         chunks = iter(self)
         following = sync_to_async(lambda: next(chunks, b""), thread_sensitive=False)
         while chunk := await following():
@@ -53,7 +53,7 @@ def respond(request: HttpRequest, artifact: Artifact) -> HttpResponseBase:
     else:
         response = _content(request, artifact, tag)
     disposition = "inline" if artifact.content_type in INLINE else "attachment"
-    name = artifact.file.name.rpartition("/")[2]
+    name = str(artifact.file.name).rpartition("/")[2]
     response["Content-Disposition"] = f'{disposition}; filename="{name}"'
     response["ETag"] = tag
     response["Cache-Control"] = "private, max-age=31536000, immutable"
@@ -73,7 +73,7 @@ def _content(request: HttpRequest, artifact: Artifact, tag: str) -> HttpResponse
     except Unsatisfiable:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     start, stop = part or (0, size)
-    file = artifacts.open_file(artifact.file.name)
+    file = artifacts.open_file(str(artifact.file.name))
     file.seek(start)
     headers = {"Content-Length": str(stop - start)}
     if part:

@@ -15,7 +15,8 @@ from tasks_app.api.views.verbs import AttemptsView, CancelView, RetryView
 
 def _at(path: str, view: Any, name: str) -> URLPattern:
     pattern = path.replace("<task_id>", "(?P<task_id>[^/]+)").replace("<artifact_id>", "(?P<artifact_id>[^/]+)")
-    return re_path(f"^{pattern}/?$", view.as_view(), name=name)
+    route: URLPattern = re_path(f"^{pattern}/?$", view.as_view(), name=name)
+    return route
 
 
 urlpatterns = [

@@ -1,4 +1,4 @@
-"""A stored file: an image or audio that a task made, or an image that one is to read. Bytes live in Django's storage."""
+"""A stored file: an image or audio that a task made, or an image that one is to read. Bytes lie in the storage."""
 
 from __future__ import annotations
 

@@ -60,7 +60,8 @@ class Changes:
                 await asyncio.sleep(hints.PAUSE_AFTER_ERROR)
 
     async def _follow(self) -> None:
-        client = redis.asyncio.Redis.from_url(hints.address(), socket_connect_timeout=1.0, health_check_interval=30)
+        address = hints.address(settings.REDIS_URL)
+        client = redis.asyncio.Redis.from_url(address, socket_connect_timeout=1.0, health_check_interval=30)
         async with client, client.pubsub(ignore_subscribe_messages=True) as subscription:
             await subscription.subscribe(hints.CHANGED)
             while True:

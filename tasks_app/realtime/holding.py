@@ -1,4 +1,4 @@
-"""Holding an answer back until its task changes. A view marks its answer; the ASGI server waits and asks the view again.
+"""Holding an answer back until its task changes: a view marks it, the ASGI server waits and asks the view again.
 
 Between two looks there is no thread and no connection, only a waiter. A server that cannot hold, as Django's test
 client, sends the first answer: a wait is an upper bound.

@@ -1,4 +1,4 @@
-"""Leadership by an advisory lock on a connection of its own; it ends with the connection, so a dead leader blocks nobody.
+"""Leadership by an advisory lock on its own connection; it ends with the connection, so a dead leader blocks nobody.
 
 It is economy, not correctness: two leaders would only waste work, since every write is guarded.
 """

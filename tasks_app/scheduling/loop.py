@@ -93,7 +93,7 @@ class Doorbell:
         client = hints.connect()
         while client is not None:
             try:
-                with client.pubsub(ignore_subscribe_messages=True) as subscription:
+                with client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]
                     subscription.subscribe(hints.WAKE)
                     while True:
                         if subscription.get_message(timeout=5.0):

@@ -19,8 +19,8 @@ from tasks_app import dispatch, transitions
 from tasks_app.models import Task
 from tasks_app.scheduling.placement import WaitingTask, WorkerView
 from tasks_app.scheduling.policy import Placement, plan
-from tasks_app.states import Status
 from tasks_app.sql import returning
+from tasks_app.states import Status
 from workers_app import health
 from workers_app.models import Worker, WorkerState
 
@@ -70,7 +70,7 @@ def read_waiting(limit: int) -> list[WaitingTask]:
 
 def resend_unclaimed() -> None:
     """What was dispatched and not claimed in time is sent again, or taken back if its worker is gone."""
-    late = list(
+    late: list[Any] = list(
         Task.objects.filter(
             status=Status.DISPATCHED, sent_at__lt=Now() - timedelta(seconds=settings.CLAIM_TIMEOUT)
         ).values_list("id", "attempt_id", "task_type", "worker", named=True)

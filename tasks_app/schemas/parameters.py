@@ -15,7 +15,7 @@ class Simulate(Strict):
     steps = Integer(1, 10_000, default=10, help_text="In how many steps.")
     load_seconds = Number(0, 600, default=0.0, help_text="How long its model takes to load.")
     memory_mib = Integer(0, 1_000_000, default=0, help_text="What its model takes, in MiB.")
-    fail = Choice(FAULTS, default=None, allow_null=True, help_text="What goes wrong.")
+    fail = Choice(FAULTS, default=None, allow_null=True, help_text="What goes wrong.")  # type: ignore[assignment]
     fail_attempts = Integer(0, 100, default=1, help_text="On how many first attempts.")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tasks_app.schemas.llm import MAX_CHARACTERS
 from tasks_app.schemas.parameters import Parameters
 from tasks_app.schemas.strict import Choice, Integer, Number, Strict, Text
 
-OWN = {"default": None, "allow_null": True}  # left out: what the model itself does best
+OWN: dict[str, Any] = {"default": None, "allow_null": True}  # left out: what the model itself does best
 
 
 class StableDiffusionInput(Strict):

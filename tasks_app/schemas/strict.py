@@ -14,7 +14,7 @@ from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.fields import Field, empty
 
-MESSAGES = {"required": "is required", "null": "must not be null", "invalid": "must be an object"}
+MESSAGES: dict[str, Any] = {"required": "is required", "null": "must not be null", "invalid": "must be an object"}
 
 
 def storable(text: str) -> bool:
@@ -28,8 +28,11 @@ def storable(text: str) -> bool:
     return True
 
 
+# Docstrings of these would show in the OpenAPI document, in every class that has none of its own.
+
+
 class Strict(serializers.Serializer[Any]):
-    """A JSON object. One instance validates any number of requests, on any thread: `run_validation` keeps no state."""
+    # One instance validates any number of requests, on any thread: `run_validation` keeps no state.
 
     default_error_messages = MESSAGES
 
@@ -77,7 +80,7 @@ class Text(serializers.CharField):
     default_error_messages = MESSAGES
 
     def __init__(self, low: int, high: int, **options: Any) -> None:
-        super().__init__(min_length=low, max_length=high, trim_whitespace=False, allow_blank=not low, **options)
+        super().__init__(min_length=low or None, max_length=high, trim_whitespace=False, allow_blank=not low, **options)
         self.low, self.high = low, high
 
     def run_validation(self, data: Any = empty) -> Any:
@@ -170,7 +173,7 @@ class Metadata(serializers.DictField):
     default_error_messages = MESSAGES
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(child=serializers.CharField(), **options)
+        super().__init__(child=Text(0, self.MAX_BYTES), **options)
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
         if not isinstance(data, Mapping):

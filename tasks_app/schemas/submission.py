@@ -16,8 +16,8 @@ from tasks_app.models import Task
 from tasks_app.outcomes import StoredArtifact
 from tasks_app.schemas import SCHEMAS, Schema
 from tasks_app.schemas.request import TASK_REQUEST
-from tenants_app.ids import uuid7
 from tenants_app.identity import Identity
+from tenants_app.ids import uuid7
 from workers_app import selectors
 from workers_app.catalogue import SIMULATED
 from workers_app.models import Model, TaskType

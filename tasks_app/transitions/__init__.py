@@ -1,4 +1,4 @@
-"""The only writers of a status. Each is one guarded UPDATE that also counts `last_seq`, and its events, in one transaction.
+"""The only writers of a status: each is one guarded UPDATE that also counts `last_seq`, and its events, in one commit.
 
 Losing a race is a return value (the task is just not among the rows that come back); breaking a rule is an exception.
 All take many tasks at once, because a round of the scheduler and a beat of a worker have many at hand.

@@ -1,4 +1,4 @@
-"""Closing attempts: our rows, and django-celery-results' beside them, so that Celery's own tools can read how they went.
+"""Closing attempts: our rows, and django-celery-results' beside them for Celery's own tools to read how they went.
 
 Its backend is last-writer-wins, so nothing but this statement ever writes there.
 """
@@ -13,8 +13,8 @@ from django.db import connection
 
 from tasks_app import wire_names
 from tasks_app.outcomes import Failed, Outcome, Returned
-from tasks_app.states import AttemptOutcome
 from tasks_app.sql import as_json
+from tasks_app.states import AttemptOutcome
 
 CELERY_STATES = {
     AttemptOutcome.COMPLETED: "SUCCESS",
@@ -63,10 +63,25 @@ def _record(attempt_id: UUID, word: AttemptOutcome, outcome: Outcome) -> dict[st
 
 
 def error_of(outcome: Outcome) -> dict[str, Any] | None:
+    """What an attempt's row keeps of a bad end."""
     match outcome:
-        case Failed(code=code, message=message, param=param, detail=detail):
-            return {"code": code, "message": message, "param": param, "detail": detail}
+        case Failed():
+            return _error(outcome)
         case Returned(reason=reason):
             return {"code": "returned", "message": reason, "param": None, "detail": ""}
         case _:
             return None
+
+
+def failure(outcome: Failed, number: int) -> dict[str, Any]:
+    """What the task's row keeps when attempt `number` was its last."""
+    return {**_error(outcome), "attempt": number}
+
+
+def _error(outcome: Failed) -> dict[str, Any]:
+    return {
+        "code": outcome.code,
+        "message": outcome.message,
+        "param": outcome.param,
+        "detail": outcome.detail,
+    }

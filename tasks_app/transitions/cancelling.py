@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db import transaction
 
 from tasks_app import events
-from tasks_app.states import Status
 from tasks_app.sql import returning
+from tasks_app.states import Status
 
 REQUEST = """
 UPDATE tasks_app_task

@@ -12,10 +12,10 @@ from django.db import transaction
 from tasks_app import events, retries
 from tasks_app.models import Artifact
 from tasks_app.outcomes import Cancelled, Completed, Failed, Outcome, Returned
+from tasks_app.sql import as_json, returning
 from tasks_app.states import AttemptOutcome, Status
 from tasks_app.transitions import attempts
 from tasks_app.transitions.placing import Claimed
-from tasks_app.sql import as_json, returning
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,11 @@ UPDATE tasks_app_task t
        input_tokens = f.input_tokens, output_tokens = f.output_tokens, images = f.images,
        audio_seconds = f.audio_seconds
   FROM jsonb_to_recordset(%s::jsonb) AS f(
-       task_id uuid, attempt_id uuid, token uuid, target text, result jsonb, error jsonb, mode text, acknowledged_at timestamptz,
-       delay float, free int, gpu_seconds float, model_load_seconds float, inference_seconds float,
-       input_tokens int, output_tokens int, images int, audio_seconds float)
- WHERE t.id = f.task_id AND t.attempt_id = f.attempt_id AND t.lease_token = f.token AND t.status IN ('running', 'cancelling')
+       task_id uuid, attempt_id uuid, token uuid, target text, result jsonb, error jsonb, mode text,
+       acknowledged_at timestamptz, delay float, free int, gpu_seconds float, model_load_seconds float,
+       inference_seconds float, input_tokens int, output_tokens int, images int, audio_seconds float)
+ WHERE t.id = f.task_id AND t.attempt_id = f.attempt_id AND t.lease_token = f.token
+   AND t.status IN ('running', 'cancelling')
 RETURNING t.id, t.last_seq, t.status, f.attempt_id, t.attempt, t.not_before
 """
 
@@ -85,7 +86,7 @@ def finish(finishes: Sequence[Finish]) -> dict[UUID, Status]:
 def _record(finish: Finish) -> dict[str, Any]:
     claimed, outcome = finish.claimed, finish.outcome
     target, delay = _target(claimed, outcome)
-    error = {**attempts.error_of(outcome), "attempt": claimed.number} if isinstance(outcome, Failed) else None
+    error = attempts.failure(outcome, claimed.number) if isinstance(outcome, Failed) else None
     return {
         "task_id": claimed.task_id,
         "attempt_id": claimed.attempt_id,

@@ -9,9 +9,9 @@ from django.db import transaction
 
 from tasks_app import events, retries
 from tasks_app.outcomes import Cancelled, Failed
+from tasks_app.sql import as_json, returning
 from tasks_app.states import AttemptOutcome, CancelMode, Status
 from tasks_app.transitions import attempts
-from tasks_app.sql import as_json, returning
 
 BATCH = 500  # tasks per statement, so that no statement holds many rows for long
 
@@ -66,8 +66,7 @@ def _plan(row: Any) -> dict[str, Any]:
         return {**plan, "target": Status.CANCELLED}
     if retries.may_retry(retries.FailureCode.WORKER_LOST, counted, row.max_attempts):
         return {**plan, "target": Status.PENDING, "delay": retries.backoff_seconds(counted)}
-    error = {**(attempts.error_of(_worker_lost(row)) or {}), "attempt": row.attempt}
-    return {**plan, "target": Status.FAILED, "error": error}
+    return {**plan, "target": Status.FAILED, "error": attempts.failure(_worker_lost(row), row.attempt)}
 
 
 def _worker_lost(row: Any) -> Failed:

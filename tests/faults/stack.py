@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -83,6 +84,26 @@ class Stack:
                 return process
         return None
 
+    def restore(self) -> None:
+        """One of each runs again, and `w1` is the only worker."""
+        for name in [name for name in self.processes if name not in ("web", "scheduler", "w1")]:
+            self.kill(name)
+            del self.processes[name]
+        starts = {"web": self.start_web, "scheduler": self.start_scheduler, "w1": self.start_worker}
+        for name, start in starts.items():
+            if self.processes[name].poll() is not None:
+                start()
+        wait_until(lambda: self.is_ready(workers=1), 60, f"the stack to be ready; logs in {self.directory}")
+
+    def online_workers(self) -> int:
+        return int(self.api.get("/tasks/workers/health").json()["online_workers"])
+
+    def is_ready(self, workers: int) -> bool:
+        try:
+            return self.api.get("/readyz").status_code == 200 and self.online_workers() == workers
+        except httpx.TransportError:
+            return False
+
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text(errors="replace")
 
@@ -150,8 +171,6 @@ def running_stack(directory: Path, *, workers: int = 1, **env: str) -> Iterator[
 
 
 def _start(stack: Stack, workers: int) -> None:
-    import json
-
     for command in (["migrate", "--noinput", "-v", "0"], ["bootstrap"]):
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=stack.env, check=True, timeout=60)
     credentials = json.loads((stack.directory / "data" / "credentials.json").read_text())
@@ -165,13 +184,4 @@ def _start(stack: Stack, workers: int) -> None:
         headers={"Authorization": f"Bearer {credentials['api_key']}"},
         timeout=30,
     )
-    wait_until(lambda: _ready(stack, workers), 60, f"the stack to be ready; logs in {stack.directory}")
-
-
-def _ready(stack: Stack, workers: int) -> bool:
-    try:
-        if stack.api.get("/readyz").status_code != 200:
-            return False
-        return int(stack.api.get("/tasks/workers/health").json()["online_workers"]) == workers
-    except httpx.TransportError:
-        return False
+    wait_until(lambda: stack.is_ready(workers), 60, f"the stack to be ready; logs in {stack.directory}")

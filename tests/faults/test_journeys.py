@@ -1,4 +1,4 @@
-"""The main job with real processes and the shipped models: submit each task type over HTTP, watch it, read its result."""
+"""The main job with real processes and the shipped models: submit each task type over HTTP, watch it, read it."""
 
 from __future__ import annotations
 

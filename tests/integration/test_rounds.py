@@ -28,7 +28,9 @@ def _catalogue() -> None:
 
 @pytest.fixture
 def broker() -> Iterator[redis.Redis]:
-    client = redis.Redis.from_url(settings.CELERY_BROKER_URL.replace("redis+socket", "unix").replace("virtual_host", "db"))
+    client = redis.Redis.from_url(
+        settings.CELERY_BROKER_URL.replace("redis+socket", "unix").replace("virtual_host", "db")
+    )
     client.flushdb()
     yield client
     client.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -326,7 +327,7 @@ def test_the_transitions_use_only_edges_of_the_table():
     for status in Status:
         task = make_task(status)
         seen = [Status(words.get(kind, kind.removeprefix("task."))) for kind in event_types(task)]
-        for before, after in zip(seen, seen[1:], strict=False):
+        for before, after in itertools.pairwise(seen):
             assert after in TRANSITIONS[before], (before, after)
 
 
@@ -352,7 +353,7 @@ def test_the_database_refuses_a_row_that_breaks_an_invariant(values):
 
 
 def test_final_and_active_states_cover_everything():
-    assert FINAL | ACTIVE == set(Status)
+    assert set(Status) == FINAL | ACTIVE
 
 
 def test_the_scheduler_reads_waiting_tasks_through_the_partial_index():

@@ -28,9 +28,7 @@ class CancelView(APIView):
             case CancelAnswer.CANCELLED:
                 return Response(show(task))
             case CancelAnswer.CANCELLING:
-                return hold_while_unchanged(
-                    request, Response(show(task), status=status.HTTP_202_ACCEPTED), task, wait
-                )
+                return hold_while_unchanged(request, Response(show(task), status=status.HTTP_202_ACCEPTED), task, wait)
 
     @documents.cancel_task_by_post
     def post(self, request: Request, task_id: str) -> Response:

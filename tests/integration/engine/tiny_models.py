@@ -253,7 +253,12 @@ def _word_tokenizer() -> Any:
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]"]
     words = ["a", "red", "green", "circle", "square", "picture", "of"]
-    tokens = [*special, *words, *(letter for letter in LETTERS if letter != "a"), *(f"##{letter}" for letter in LETTERS)]
+    tokens = [
+        *special,
+        *words,
+        *(letter for letter in LETTERS if letter != "a"),
+        *(f"##{letter}" for letter in LETTERS),
+    ]
     return BertTokenizer(vocab={token: number for number, token in enumerate(tokens)}, do_lower_case=True)
 
 

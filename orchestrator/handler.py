@@ -1,0 +1,53 @@
+"""Django under ASGI, arranged for short calls: middleware and view run as one piece on a thread of a shared pool.
+
+Django's own handler makes a thread per request and hops to it for every middleware, which costs half the throughput.
+Answers that are held wait on the event loop, between two such pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
+from django.core.signals import request_started
+from django.db import close_old_connections, connection, reset_queries
+from django.http import HttpRequest, HttpResponseBase
+
+from tasks_app.realtime import holding
+from tasks_app.realtime.changes import Changes
+
+
+class ThreadedHandler(ASGIHandler):
+    def __init__(self) -> None:
+        self.changes = Changes()
+        self._threads = ThreadPoolExecutor(settings.WEB_THREADS, thread_name_prefix="web")
+        # They would cost a thread hop each before every request, to tend connections that `_look` tends itself.
+        request_started.disconnect(close_old_connections)
+        request_started.disconnect(reset_queries)
+        super().__init__()
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        super().load_middleware(is_async=False)
+        chain: Callable[[HttpRequest], HttpResponseBase] = self._middleware_chain  # type: ignore[has-type]
+
+        def look(request: HttpRequest) -> HttpResponseBase:
+            try:
+                return chain(request)
+            finally:
+                connection.close()  # back to the pool, whatever the thread does next
+
+        on_thread = sync_to_async(look, thread_sensitive=False, executor=self._threads)
+
+        async def answer(request: HttpRequest) -> HttpResponseBase:
+            return await holding.answer(request, on_thread, self.changes)
+
+        self._middleware_chain = answer
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise ValueError(f"{scope['type']} is not served here")
+        await self.handle(scope, receive, send)

@@ -1,0 +1,1 @@
+"""The pages. Server-rendered; see `templates/dashboard`."""
