@@ -42,7 +42,9 @@ def make_organization(slug: str = "") -> Organization:
 
 
 def make_user(organization: Organization, *, staff: bool = False, name: str = "") -> User:
-    user = User.objects.create_user(name or f"user-{next(_numbers)}", password="secret", is_staff=staff, is_superuser=staff)
+    user = User.objects.create_user(
+        name or f"user-{next(_numbers)}", password="secret", is_staff=staff, is_superuser=staff
+    )
     Membership.objects.create(organization=organization, user=user, role=Role.OPERATOR)
     return user
 

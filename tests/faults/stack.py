@@ -150,7 +150,7 @@ class Stack:
 
 
 @contextmanager
-def running_stack(directory: Path, *, workers: int = 1, **env: str) -> Iterator[Stack]:
+def running_stack(directory: Path, *, workers: int = 1, slots: int = 4, **env: str) -> Iterator[Stack]:
     """Everything started and ready: the web answers, a scheduler leads, the workers are online."""
     servers = ephemeral.start(directory)
     environment = os.environ | SETTINGS | {
@@ -164,20 +164,20 @@ def running_stack(directory: Path, *, workers: int = 1, **env: str) -> Iterator[
     } | env  # fmt: skip
     stack = Stack(directory, environment, servers)
     try:
-        _start(stack, workers)
+        _start(stack, workers, slots)
         yield stack
     finally:
         stack.stop()
 
 
-def _start(stack: Stack, workers: int) -> None:
+def _start(stack: Stack, workers: int, slots: int) -> None:
     for command in (["migrate", "--noinput", "-v", "0"], ["bootstrap"]):
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=stack.env, check=True, timeout=60)
     credentials = json.loads((stack.directory / "data" / "credentials.json").read_text())
     stack.start_web()
     stack.start_scheduler()
     for number in range(1, workers + 1):
-        stack.start_worker(f"w{number}")
+        stack.start_worker(f"w{number}", slots)
     assert stack.listener is not None
     stack.api = httpx.Client(
         base_url=f"http://127.0.0.1:{stack.listener.getsockname()[1]}",

@@ -1,4 +1,4 @@
-"""The one-command start with its real processes: what it prints, what it survives, and that it leaves nothing behind."""
+"""The one-command start with its real processes: what it prints, what it survives, that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -53,14 +54,14 @@ class Start:
 
     def __init__(self, data_dir: Path, command: tuple[str, ...] = START, **settings: str) -> None:
         self.data_dir = data_dir
-        self._output = tempfile.TemporaryFile("w+")
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
         # Empty addresses: those of the test session's servers must not reach it, nor those of a .env file.
         clean = {"DATABASE_URL": "", "CELERY_BROKER_URL": "", "REDIS_URL": "", "PORT": "0", "WORKERS": "0"}
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self.process = subprocess.Popen(
             command,
             cwd=PROJECT,
-            env=kept | clean | {"DATA_DIR": str(data_dir)} | settings,
+            env=kept | clean | {"DATA_DIR": str(data_dir), "TMPDIR": str(data_dir.parent)} | settings,
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,
@@ -198,7 +199,8 @@ def test_everything_killed_at_once_loses_nothing(data_dir: Path) -> None:
     with Start(data_dir).wait_until_up() as first:
         key = api_key(data_dir)
         for process in first.family:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # one that died with its parent
+                process.kill()
         first.process.wait()
     with Start(data_dir).wait_until_up() as second:
         assert api_key(data_dir) == key

@@ -20,7 +20,7 @@ def test_the_line_to_paste_is_one_shell_command_with_a_valid_task() -> None:
     line = ready.example("http://127.0.0.1:8002", "inf_a_b")
     words = shlex.split(line)
     assert "\n" not in line
-    assert "Authorization: Bearer inf_a_b" in words
+    assert "A=Authorization: Bearer inf_a_b;" in words
     assert json.loads(words[words.index("-d") + 1])["task_type"] == "llm"
 
 

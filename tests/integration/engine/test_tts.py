@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,6 @@ def test_progress_counts_the_sentences(warm_engine: Harness, models: Models) -> 
 def test_a_voice_is_chosen_by_number_or_by_the_name_it_has_in_the_catalogue(
     warm_engine: Harness, models: Models
 ) -> None:
-    from dataclasses import replace
-
     named = replace(models["voice"], options={"voices": {"anna": 0, "bob": 3}})
 
     def speak(model: ModelSpec, voice: str) -> bytes:
@@ -91,6 +90,18 @@ def test_twice_the_speed_takes_about_half_the_time(warm_engine: Harness, models:
 def test_text_without_a_letter_that_it_knows_is_refused(warm_engine: Harness, models: Models, text: str) -> None:
     failed = warm_engine.failed(models["voice"], {"text": text})
     assert (failed.code, failed.param) == ("invalid_input", "input.text")
+
+
+def test_it_shows_signs_of_life_inside_a_sentence(warm_engine: Harness, models: Models) -> None:
+    """By the same hook that stops it there: a slow model is not taken for a hung one."""
+
+    def steps() -> int:
+        return next(lane.steps for lane in warm_engine.next_pulse().lanes if lane.model.startswith("voice#"))
+
+    warm_engine.completed(models["voice"], HELLO)
+    before = steps()
+    warm_engine.completed(models["voice"], {"text": "one sentence"})
+    assert steps() - before > 20
 
 
 def test_a_cancel_stops_it_inside_a_text_without_any_full_stop(warm_engine: Harness, models: Models) -> None:

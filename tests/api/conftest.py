@@ -1,0 +1,67 @@
+"""What the tests of the API share: an organization with a key, a client that sends it, and a catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tasks_app import metrics
+from tenants_app.authentication import key_cache
+from tenants_app.identity import Identity
+from tenants_app.models import ApiKey, Organization
+from tests.factories import make_key, make_organization, make_simulated_models
+
+
+@pytest.fixture(autouse=True)
+def _forget_what_earlier_tests_saw() -> None:
+    key_cache.clear()
+    metrics.forget()
+
+
+@pytest.fixture
+def organization(db: None) -> Organization:
+    return make_organization("acme")
+
+
+@pytest.fixture
+def catalogue(db: None) -> None:
+    make_simulated_models()
+
+
+@pytest.fixture
+def key(organization: Organization) -> str:
+    return make_key(organization)
+
+
+@pytest.fixture
+def identity(organization: Organization, key: str) -> Identity:
+    return Identity(organization, None, "test", api_key_id=ApiKey.objects.get(organization=organization).pk)
+
+
+def client_with(key: str) -> Client:
+    return Client(headers={"Authorization": f"Bearer {key}", "Accept": "application/json"})
+
+
+@pytest.fixture
+def api(key: str) -> Client:
+    return client_with(key)
+
+
+@pytest.fixture
+def stranger(db: None) -> Client:
+    """A client of another organization, with a key that is just as good."""
+    return client_with(make_key(make_organization("strangers")))
+
+
+def error_of(response: Any, status: int, code: str) -> dict[str, Any]:
+    """The error object of an answer that has this status and code, and is the envelope in full."""
+    body: dict[str, Any] = response.json()
+    assert response.status_code == status, body
+    error: dict[str, Any] = body["error"]
+    assert error["code"] == code
+    assert set(error) == {"type", "code", "message", "param", "retryable", "request_id"}
+    assert body["detail"] == error["message"]
+    assert error["request_id"] == response["X-Request-Id"]
+    return error
