@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cache
 from typing import Any
 
@@ -21,8 +22,6 @@ from drf_spectacular.renderers import (
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
-
-from tasks_app.schemas import strict
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
@@ -50,21 +49,14 @@ class StrictObject(OpenApiSerializerExtension):  # type: ignore[misc]
 class StrictField(OpenApiSerializerFieldExtension):  # type: ignore[misc]
     """The bounds that DRF has no words for."""
 
-    target_class = "rest_framework.fields.Field"
+    target_class = "tasks_app.schemas.strict.Bounded"
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
-        schema: dict[str, Any] = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
-        match self.target:
-            case strict.Integer(multiple_of=step) if step > 1:
-                schema["multipleOf"] = step
-            case strict.Number(above=True):
-                schema["exclusiveMinimum"] = schema.pop("minimum")
-            case strict.Metadata():
-                schema["maxProperties"] = strict.Metadata.MAX_KEYS
-            case strict.Url():
-                schema["format"] = "uri"
-        return schema
+        field = copy(self.target)
+        field.allow_null = False  # said by the caller, and not twice
+        schema: dict[str, Any] = auto_schema._map_serializer_field(field, direction, bypass_extensions=True)
+        return {**schema, **field.openapi}
 
 
 @cache

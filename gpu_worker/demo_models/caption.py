@@ -31,6 +31,7 @@ STEPS = 2400
 BATCH = 32
 SIZE = 64  # pixels; the processor scales any image to this
 WIDTH = 64
+INITIAL_SPREAD = 0.06  # of weights, for this width; the vision tower's own default is almost zero and learns slowly
 MEASURED = 50  # drawings that training has not seen
 IGNORED = -100  # label that the loss skips
 MAX_TOKENS = 24  # of a prompt and a caption together while measuring
@@ -77,7 +78,7 @@ def _config(tokenizer: BertTokenizer) -> BlipConfig:
         "intermediate_size": 2 * WIDTH,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
-        "initializer_range": 0.06,  # for a width of 64; the vision tower's own default is almost zero and learns slowly
+        "initializer_range": INITIAL_SPREAD,
     }
     text = BlipTextConfig(
         **tower,

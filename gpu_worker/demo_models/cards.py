@@ -19,7 +19,7 @@ ABOUT = {
         "mostly says that it does not know, and sometimes says something wrong. It understands nothing."
     ),
     "diffusion": (
-        "A Stable Diffusion pipeline (VAE, UNet, CLIP text encoder) of about 1 million parameters. It draws one\n"
+        "A Stable Diffusion pipeline (VAE, UNet, CLIP text encoder) of about 1.4 million parameters. It draws one\n"
         "circle, square or triangle in red, green, blue, yellow, purple or orange on white or black, at 64 x 64\n"
         "pixels. Larger sizes run, up to 256 x 256, and look worse. Words outside this world mean nothing to it."
     ),

@@ -39,7 +39,7 @@ TIMESTEPS = 1000
 PROMPT_DROPOUT = 0.1  # share of empty prompts; classifier-free guidance needs to know what no prompt looks like
 PROMPT_TOKENS = 24
 WIDTH = 64  # of the text encoder
-GUIDANCE = 3.0
+GUIDANCE = 2.0  # more drives colours to their extremes: orange for red
 KL_WEIGHT = 8e-7  # per latent value: keeps latents bounded and costs no sharpness
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")

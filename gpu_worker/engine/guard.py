@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 
@@ -50,7 +51,8 @@ def _kill_when_worker_is_gone(fd: int, worker: int, engine: int) -> None:
     poll.register(fd, 0)  # only the hang-up, which is reported always; what is sent is for the engine
     while not poll.poll(PARENT_POLL_MS) and os.getppid() == worker:
         pass
-    os.kill(engine, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it saw the end of the pipe itself, and was quicker
+        os.kill(engine, signal.SIGKILL)
 
 
 def _kill_descendants() -> None:
@@ -65,10 +67,8 @@ def _kill_descendants() -> None:
 
 
 def _kill(process: psutil.Process) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.kill()
-    except psutil.NoSuchProcess:
-        return
 
 
 def _reap() -> None:

@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from gpu_worker.engine.protocol import WarmModel
 
+MAX_MODELS = 32  # each costs a thread, however little memory it says it takes
 ROOM_POLL = 0.2  # seconds; how soon a load that waits for room sees that nobody wants it any more
 
 
@@ -34,6 +35,7 @@ class Entry(Generic[L]):
     last_used: float
     pins: int = 0  # requests that wait for it or run on it
     memory_mib: int = 0
+    holds: bool = False  # its memory is reserved
     loaded: bool = False
     lane: L = field(init=False)
 
@@ -70,8 +72,8 @@ class ModelCache(Generic[L]):
             raise ModelTooBig(f"needs {memory_mib} MiB; models may take {self._budget_mib} MiB on this device")
         while True:
             with self._changed:
-                if self._used_mib() + memory_mib <= self._budget_mib:
-                    entry.memory_mib = memory_mib
+                if self._has_room(memory_mib):
+                    entry.memory_mib, entry.holds = memory_mib, True
                     return True
                 idle = self._take_idle()
                 if idle is None and abandoned():
@@ -118,8 +120,9 @@ class ModelCache(Generic[L]):
         with self._changed:
             return list(self._entries.values())
 
-    def _used_mib(self) -> int:
-        return sum(entry.memory_mib for entry in (*self._entries.values(), *self._leaving))
+    def _has_room(self, memory_mib: int) -> bool:
+        holding = [entry for entry in (*self._entries.values(), *self._leaving) if entry.holds]
+        return len(holding) < MAX_MODELS and sum(e.memory_mib for e in holding) + memory_mib <= self._budget_mib
 
     def _take_idle(self, expired_at: float | None = None) -> Entry[L] | None:
         """Take the least recently used idle entry out of the table: from now on nobody can pin it."""

@@ -23,10 +23,13 @@ LIBRARIES = {
     "image_to_text": ("torch", "transformers"),
 }
 _imported: set[str] = set()
+_threads = 1  # of torch; set before the first import
 
 
 def start_in_background(threads: int) -> None:
     """Set the environment that the libraries read when imported, then import them unless ENGINE_PRELOAD=0."""
+    global _threads
+    _threads = threads
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -63,7 +66,7 @@ def _configure(library: str) -> None:
     if library == "torch":
         import torch
 
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        torch.set_num_threads(_threads)
     if library == "transformers":
         # its lazy module becomes real here, while nobody else loads
         from transformers import AutoModel, AutoTokenizer  # noqa: F401

@@ -20,6 +20,7 @@ from gpu_worker.runners import simulated_results
 from gpu_worker.runners.base import Control, Execution, Runner
 
 MAX_REST = 0.5  # seconds; a long step still shows that the lane is alive
+FROM_THE_START = {"ignore_cancel"}  # the other failures come half-way
 SLEEPER = ["sleep", "86400"]  # what fail=grandchild leaves behind
 
 
@@ -51,9 +52,9 @@ class Run:
     words: tuple[str, ...] = ()
 
     def steps_due(self, now: float) -> int:
-        if self.plan.seconds <= 0:
+        if now >= self.started_at + self.plan.seconds:
             return self.plan.steps
-        return min(self.plan.steps, int((now - self.started_at) / self.plan.seconds * self.plan.steps))
+        return int((now - self.started_at) / self.plan.seconds * self.plan.steps)
 
     def next_step_at(self) -> float:
         return self.started_at + self.plan.seconds * (self.steps_done + 1) / self.plan.steps
@@ -88,12 +89,12 @@ class SimulatedRunner(Runner):
         )
 
     def run(self, batch: Sequence[Execution], control: Control) -> None:
-        """Advance all that are due, then rest until the next one is."""
+        """Advance all that are due, then rest until the next one is; who has ended is not kept waiting by that."""
         for execution in batch:
             self._advance(execution, control)
-        upcoming = [execution.state.next_step_at() for execution in batch if execution.outcome is None]
-        if upcoming:
-            control.rest(min(MAX_REST, min(upcoming) - time.monotonic()))
+        if all(execution.outcome is None for execution in batch):
+            next_step_at = min(execution.state.next_step_at() for execution in batch)
+            control.rest(min(MAX_REST, next_step_at - time.monotonic()))
 
     def cancelled(self, execution: Execution) -> Cancelled:
         run: Run = execution.state
@@ -101,9 +102,10 @@ class SimulatedRunner(Runner):
 
     def _advance(self, execution: Execution, control: Control) -> None:
         run: Run = execution.state
-        due = run.steps_due(time.monotonic())
-        if run.fault and due * 2 >= run.plan.steps:
+        halfway = run.steps_due(time.monotonic()) * 2 >= run.plan.steps
+        if run.fault and (halfway or run.fault in FROM_THE_START):
             self._misbehave(execution, control)
+        due = run.steps_due(time.monotonic())
         if due > run.steps_done and execution.outcome is None:
             words_due = len(run.words) * due // run.plan.steps
             control.progress(execution, due, run.plan.steps, "".join(run.words[run.words_sent : words_due]))

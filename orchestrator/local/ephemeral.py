@@ -3,6 +3,7 @@
 Called by the tests' conftest, from the main thread.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -17,10 +18,12 @@ from orchestrator.local import accounts, postgres, valkey
 from orchestrator.local.errors import StartError
 from orchestrator.local.program import Program, kill_group, spawn
 
+PREFIX = "baton-ephemeral-"
 START_TIME = 30.0  # seconds
-# Nothing here is worth an orderly stop, but PostgreSQL's own processes should not be left to somebody else to reap:
-# to it this signal means "immediate".
-ABRUPT = signal.SIGQUIT
+# Nothing here is worth an orderly stop; this one means "at once, with your own processes" to PostgreSQL.
+IMMEDIATE = signal.SIGQUIT
+
+Running = tuple[subprocess.Popen[bytes], signal.Signals]  # and what it gets when its time is over
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,21 @@ def start(logs: Path | None = None) -> Ephemeral:
     Raises:
         StartError: a server did not come up; the message holds its log.
     """
-    directory = Path(tempfile.mkdtemp(prefix="baton-test-"))
-    processes: list[subprocess.Popen[bytes]] = []
+    _remove_abandoned()
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
+    lock = (directory / "lock.new").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    (directory / "lock.new").rename(directory / "lock")  # never seen by others without being held
+    processes: list[Running] = []
 
     def stop() -> None:
-        for process in processes:
-            process.send_signal(ABRUPT)
-        for process in processes:
+        for process, death_signal in processes:
+            process.send_signal(death_signal)
+        for process, _ in processes:
             process.wait()
             kill_group(process)
         shutil.rmtree(directory, ignore_errors=True)
+        lock.close()
 
     try:
         return _start(directory, logs or directory, processes, stop)
@@ -57,16 +65,14 @@ def start(logs: Path | None = None) -> Ephemeral:
         raise
 
 
-def _start(
-    directory: Path, logs: Path, processes: list[subprocess.Popen[bytes]], stop: Callable[[], None]
-) -> Ephemeral:
+def _start(directory: Path, logs: Path, processes: list[Running], stop: Callable[[], None]) -> Ephemeral:
     account = accounts.for_postgres()
     directory.chmod(0o711)  # PostgreSQL may run under another account
 
-    def run(program: Program, is_ready: Callable[[int], bool]) -> None:
+    def run(program: Program, death_signal: signal.Signals, is_ready: Callable[[int], bool]) -> None:
         with (logs / f"{program.name}.log").open("ab") as log:
-            process = spawn(replace(program, death_signal=ABRUPT), log)
-        processes.append(process)
+            process = spawn(replace(program, death_signal=death_signal), log)
+        processes.append((process, death_signal))
         _wait(process, lambda: is_ready(process.pid), Path(log.name))
 
     sockets = directory / "sockets"
@@ -75,10 +81,22 @@ def _start(
         os.chown(sockets, account.uid, account.gid)
     cluster = postgres.locate(directory, sockets, account)
     postgres.create(cluster, "--no-sync")
-    run(postgres.program(cluster, postgres.VOLATILE), lambda pid: postgres.is_ready(cluster, pid))
-    run(valkey.program(directory, directory, valkey.VOLATILE), lambda _: valkey.is_ready(directory))
+    run(postgres.program(cluster, postgres.VOLATILE), IMMEDIATE, lambda pid: postgres.is_ready(cluster, pid))
+    broker_program = valkey.program(directory, directory, valkey.VOLATILE)
+    run(broker_program, signal.SIGKILL, lambda _pid: valkey.is_ready(directory))
     broker = valkey.addresses(directory)
     return Ephemeral(postgres.address(sockets)["DATABASE_URL"], broker["CELERY_BROKER_URL"], broker["REDIS_URL"], stop)
+
+
+def _remove_abandoned() -> None:
+    """The files of sessions that were killed: nobody holds their lock."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/lock"):
+        try:
+            with path.open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path.parent, ignore_errors=True)
+        except OSError:  # in use, somebody else's, or just removed
+            continue
 
 
 def _wait(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], log: Path) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -82,6 +83,11 @@ def sign(lock_file: TextIO, url: str) -> None:
     lock_file.truncate(0)
     lock_file.write(f"pid {os.getpid()}, {url}")
     lock_file.flush()
+
+
+def remove_sockets(places: Places) -> None:
+    """After everything has stopped; what may be left in there is of no use to anybody."""
+    shutil.rmtree(places.postgres_sockets.parent, ignore_errors=True)
 
 
 def secret_key(places: Places) -> str:

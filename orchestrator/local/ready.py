@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.local.console import Console
+from tasks_app.states import ACTIVE
 
 PATIENCE = 30.0  # seconds; then the block is printed with what is still missing
 INTERVAL = 0.2  # seconds between two questions
 ANSWER_TIME = 5.0  # seconds
+TASK_ID = """grep -oE '"task_id": ?"[^"]+"' | head -n 1 | cut -d '"' -f 4"""
 EXAMPLE = '{"task_type":"llm","input":{"prompt":"Tell me a story."}}'
 
 
@@ -52,11 +54,18 @@ def block(url: str, data_dir: Path, credentials: Credentials | None, missing: st
 
 
 def example(url: str, api_key: str) -> str:
-    """One line for the shell: submits a task, waits for its end, prints it."""
-    return (
-        f"curl -s {url}/tasks/ -H 'Authorization: Bearer {api_key}' -H 'Content-Type: application/json' "
-        f"-H 'Prefer: wait=60' -d '{EXAMPLE}' | python3 -m json.tool"
+    """One line for any POSIX shell: submits a task, waits for its end, prints it. It needs nothing but curl."""
+    active = "|".join(sorted(ACTIVE))
+    steps = (
+        f"U={url}/tasks/",
+        f"A='Authorization: Bearer {api_key}'",
+        f"""T=$(curl -s $U -H "$A" -H 'Content-Type: application/json' -d '{EXAMPLE}' | {TASK_ID})""",
+        f"""while R=$(curl -s "$U$T?wait=30" -H "$A"); printf %s "$R" | grep -qE '"status": ?"({active})"'""",
+        "do sleep 0.2",
+        "done",
+        """printf '%s\\n' "$R\"""",
     )
+    return "; ".join(steps)
 
 
 def read_credentials(path: Path) -> Credentials | None:

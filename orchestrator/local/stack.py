@@ -22,6 +22,9 @@ from orchestrator.local.signals import Signals
 from orchestrator.local.supervisor import Supervisor
 
 READY_INTERVAL = 0.02  # seconds between two looks at a server that starts
+# After everything was killed at once PostgreSQL refuses to start until the last of its old processes has seen that its
+# master is gone; five tries give them four seconds.
+START_TRIES = 5
 SERVER_GRACE = 4.0  # seconds; with the drain of a worker a stop stays below 15 s
 
 
@@ -48,6 +51,7 @@ def run(configuration: Configuration, parent: Parent | None = None) -> None:
         finally:
             console.say("stopping; once more to stop at once")
             supervisor.stop()
+            places.remove_sockets(here)
             console.say("stopped")
             console.close()
 
@@ -97,8 +101,8 @@ def _start_servers(
 
     def all_ready() -> bool:
         for child in children:
-            if child.ends:
-                raise StartError(f"{child.program.name} ended while it started; the reason is above")
+            if child.ends >= START_TRIES:
+                raise StartError(f"{child.program.name} does not start; the reason is above")
         pids = [child.pid for child in children]
         return all(pid is not None and is_ready(pid) for pid, is_ready in zip(pids, probes, strict=True))
 

@@ -42,12 +42,17 @@ class Strict(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class Integer(serializers.IntegerField):
+class Bounded:
+    openapi: dict[str, Any] = {}  # bounds that DRF has no words for, in JSON Schema's
+
+
+class Integer(Bounded, serializers.IntegerField):
     default_error_messages = MESSAGES
 
     def __init__(self, low: int, high: int, *, multiple_of: int = 1, **options: Any) -> None:
         super().__init__(min_value=low, max_value=high, **options)
         self.low, self.high, self.multiple_of = low, high, multiple_of
+        self.openapi = {"multipleOf": multiple_of} if multiple_of > 1 else {}
 
     def to_internal_value(self, data: Any) -> int:
         whole = int(data) if type(data) is float and data.is_integer() else data
@@ -57,14 +62,15 @@ class Integer(serializers.IntegerField):
         return whole
 
 
-class Number(serializers.FloatField):
+class Number(Bounded, serializers.FloatField):
     """`above`: the lower bound itself is refused."""
 
     default_error_messages = MESSAGES
 
     def __init__(self, low: float, high: float, *, above: bool = False, **options: Any) -> None:
-        super().__init__(min_value=low, max_value=high, **options)
+        super().__init__(min_value=None if above else low, max_value=high, **options)
         self.low, self.high, self.above = low, high, above
+        self.openapi = {"exclusiveMinimum": low} if above else {}
 
     def to_internal_value(self, data: Any) -> float:
         inside = type(data) in (int, float) and self.low <= data <= self.high
@@ -121,7 +127,9 @@ class ListOf(serializers.ListField):
         return items
 
 
-class Url(Text):
+class Url(Bounded, Text):
+    openapi = {"format": "uri"}
+
     def __init__(self, schemes: Sequence[str], high: int, **options: Any) -> None:
         super().__init__(1, high, **options)
         self.schemes = schemes
@@ -165,11 +173,12 @@ class Moment(serializers.DateTimeField):
         return moment
 
 
-class Metadata(serializers.DictField):
+class Metadata(Bounded, serializers.DictField):
     """The client's own notes: text by name, shown again and never read."""
 
     MAX_KEYS = 50
     MAX_BYTES = 16 * 1024  # of keys and values, in UTF-8
+    openapi = {"maxProperties": MAX_KEYS}
     default_error_messages = MESSAGES
 
     def __init__(self, **options: Any) -> None:

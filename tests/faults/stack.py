@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import psutil
 
-from orchestrator.local import ephemeral
+from orchestrator.local import ephemeral, listener
 from tests.servers import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +55,7 @@ class Stack:
 
     def start_web(self) -> None:
         if self.listener is None:
-            self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+            self.listener = listener.listen("127.0.0.1", 0)
         fd = self.listener.fileno()
         command = ["uvicorn", "orchestrator.asgi:application", "--fd", str(fd), "--lifespan", "off"]
         self.spawn("web", "-m", *command, "--log-level", "warning", "--timeout-graceful-shutdown", "3", pass_fds=[fd])

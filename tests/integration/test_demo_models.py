@@ -1,18 +1,22 @@
 """The small models: a rebuild of a few steps works and repeats itself, and what ships is sound and answers."""
 
 import hashlib
+import warnings
 from pathlib import Path
 from random import Random
 
 import pytest
 import torch
 
-from gpu_worker.demo_models import caption, chat, diffusion, voice
 from gpu_worker.demo_models.__main__ import FOLDERS, rebuild
 from gpu_worker.demo_models.chat_corpus import FACTS, STORY, SUMS
 from gpu_worker.demo_models.closed_vocabulary import tokenizer_of
 from gpu_worker.demo_models.robot_voice import CHARACTERS, FRAME, LOUDNESS, SAMPLE_RATE, sound_of
 from gpu_worker.demo_models.shapes import COLOURS, SHAPES, Drawing, dominant_colour, draw
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # torch deprecates what diffusers still calls while it is imported
+    from gpu_worker.demo_models import caption, chat, diffusion, voice
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models"
 SHIPPED_BYTES = 12_000_000  # at most, together: they are part of every checkout

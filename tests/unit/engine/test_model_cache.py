@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from gpu_worker.engine.model_cache import Entry, ModelCache, ModelTooBig
+from gpu_worker.engine.model_cache import MAX_MODELS, Entry, ModelCache, ModelTooBig
 from gpu_worker.engine.protocol import WarmModel
 
 
@@ -148,6 +148,12 @@ def test_a_model_is_closed_when_its_keep_alive_has_passed(garage: Garage) -> Non
     garage.now += 1
     garage.cache.expire()
     assert garage.warm() == ["for ever"]
+
+
+def test_models_that_take_no_memory_do_not_pile_up(garage: Garage) -> None:
+    for number in range(MAX_MODELS + 2):
+        garage.load(str(number), 0)
+    assert garage.warm() == [str(number) for number in range(2, MAX_MODELS + 2)]
 
 
 def test_a_busy_model_does_not_expire(garage: Garage) -> None:

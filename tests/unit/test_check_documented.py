@@ -1,0 +1,63 @@
+"""Every setting is documented where a person looks for it, and nothing is documented that is not read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = ROOT / "orchestrator" / "settings.py"
+EXAMPLE = ROOT / ".env.example"
+READ_IN_SETTINGS = re.compile(r"env\.\w+\(\s*\"([A-Z_]+)\"")
+READ_BY_THE_START = re.compile(r"environment(?:\.get\(|, |\[)\"([A-Z_]+)\"")
+READ_BY_THE_ENGINE = re.compile(r"environ\.get\(\"(ENGINE_[A-Z_]+)\"")
+
+
+def read_by(pattern: re.Pattern[str], *files: str) -> set[str]:
+    return {name for file in files for path in ROOT.glob(file) for name in pattern.findall(path.read_text())}
+
+
+def in_settings() -> set[str]:
+    return read_by(READ_IN_SETTINGS, "orchestrator/settings.py")
+
+
+def in_start() -> set[str]:
+    return read_by(READ_BY_THE_START, "orchestrator/local/configuration.py", "orchestrator/local/processes.py")
+
+
+def in_engine() -> set[str]:
+    return read_by(READ_BY_THE_ENGINE, "gpu_worker/engine/*.py")
+
+
+def documented(file: str) -> set[str]:
+    pattern = r"^#([A-Z_]+)=" if file == ".env.example" else r"^\| `([A-Z_]+)`"
+    return set(re.findall(pattern, (ROOT / file).read_text(), re.MULTILINE))
+
+
+def test_the_patterns_find_what_they_are_for() -> None:
+    assert {"DATABASE_URL", "LEASE_SECONDS", "DATABASE_POOL_SIZE"} <= in_settings()
+    assert {"PORT", "WORKERS", "DATA_DIR"} <= in_start()
+    assert "ENGINE_PRELOAD" in in_engine()
+
+
+@pytest.mark.parametrize("file", [".env.example", "docs/configuration.md"])
+def test_every_variable_that_is_read_is_documented(file: str) -> None:
+    assert sorted((in_settings() | in_start()) - documented(file)) == []
+
+
+def test_the_engines_variables_are_in_the_reference() -> None:
+    assert sorted(in_engine() - documented("docs/configuration.md")) == []
+
+
+@pytest.mark.parametrize("file", [".env.example", "docs/configuration.md"])
+def test_nothing_is_documented_that_is_not_read(file: str) -> None:
+    assert sorted(documented(file) - in_settings() - in_start() - in_engine()) == []
+
+
+def test_the_reference_gives_the_defaults_that_the_settings_have() -> None:
+    defaults = dict(re.findall(r"env\.(?:float|int)\(\"([A-Z_]+)\", ([\d.]+)\)", SETTINGS.read_text()))
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([\d.]+)", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE))
+    wrong = {name: rows.get(name) for name, value in defaults.items() if float(rows.get(name, "nan")) != float(value)}
+    assert wrong == {}
