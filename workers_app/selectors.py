@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 from django.db.models import Case, QuerySet, Value, When
@@ -10,11 +11,39 @@ from django.utils import timezone
 from workers_app.catalogue import SIMULATED
 from workers_app.models import Model, Worker
 
+CACHE_SECONDS = 1.0  # so long a model that was changed or disabled is still taken as it was
+CACHE_SECONDS = 1.0  # so long a model that was changed or disabled is still taken as it was
 FORGOTTEN_AFTER = timedelta(hours=1)  # a worker that left in good order or was lost so long ago is history
+
+
+class _ModelCache:
+    """Models that were found lately. Looking one up costs half of a submit; what is not found is asked for again."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str | None], tuple[float, Model]] = {}
+
+    def find(self, task_type: str, name: str | None) -> Model | None:
+        hit = self._found.get((task_type, name))
+        if hit and time.monotonic() - hit[0] < CACHE_SECONDS:
+            return hit[1]
+        model = _find_model(task_type, name)
+        if model is not None:
+            self._found[task_type, name] = (time.monotonic(), model)
+        return model
+
+    def clear(self) -> None:
+        self._found.clear()
+
+
+model_cache = _ModelCache()
 
 
 def find_model(task_type: str, name: str | None) -> Model | None:
     """The enabled model of that name. Without a name: the default, else the first; a simulated one only if alone."""
+    return model_cache.find(task_type, name)
+
+
+def _find_model(task_type: str, name: str | None) -> Model | None:
     enabled = Model.objects.filter(task_type=task_type, enabled=True)
     if name is not None:
         return enabled.filter(name=name).first()

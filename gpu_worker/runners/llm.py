@@ -102,9 +102,8 @@ class LanguageModelRunner(PretrainedRunner):
                 use_cache=True,
                 **self.forward_options,
             )
-        except RuntimeError:  # out of memory, perhaps: some layers took the tokens in, and the lane will call again
-            if generation.cache is not None:
-                generation.cache.crop(generation.seen)
+        except RuntimeError:  # out of memory, perhaps: some layers took the token in and some did not
+            generation.cache, generation.seen = None, 0  # the lane calls again, and the prompt is read again
             raise
         generation.cache = output.past_key_values
         generation.seen = generation.tokens.shape[1]

@@ -9,7 +9,8 @@ from rest_framework.request import Request
 
 from tasks_app import selectors
 from tasks_app.api.errors import NotFound
-from tasks_app.models import Artifact, Task
+from tasks_app.models import Artifact
+from tasks_app.selectors import Shown
 from tenants_app.identity import Identity
 
 
@@ -17,11 +18,11 @@ def identity_of(request: Request) -> Identity:
     return cast(Identity, request.user)
 
 
-def task_or_404(request: Request, task_id: str) -> Task:
-    task = selectors.find_task(identity_of(request), _uuid(task_id, "task"))
-    if task is None:
+def task_or_404(request: Request, task_id: str) -> Shown:
+    shown = selectors.find_task(identity_of(request), _uuid(task_id, "task"))
+    if shown is None:
         raise NotFound(f"There is no task {task_id}.")
-    return task
+    return shown
 
 
 def artifact_or_404(request: Request, artifact_id: str) -> Artifact:

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from tasks_app.models import Artifact, Attempt, Task
 from tasks_app.retries import RETRYABLE, FailureCode
-from tasks_app.states import Status
+from tasks_app.selectors import Shown
 from workers_app.models import Model
 
 
-def task(row: Task, artifacts: Iterable[Artifact] = ()) -> dict[str, Any]:
-    """The task object. `row` has its organization and user at hand (`selectors.shown`); `artifacts` are its outputs."""
+def task(shown: Shown) -> dict[str, Any]:
+    row = shown.task
     url = f"/tasks/{row.id}"
     ended = row.completed_at
     return {
@@ -28,7 +27,7 @@ def task(row: Task, artifacts: Iterable[Artifact] = ()) -> dict[str, Any]:
         "input": row.input,
         "parameters": row.parameters,
         "result": row.result,
-        "artifacts": [artifact(each) for each in artifacts],
+        "artifacts": [artifact(output) for output in shown.outputs],
         "error": error(row) if row.error else None,
         "progress": row.progress,
         "attempt": row.attempt,
@@ -53,8 +52,8 @@ def task(row: Task, artifacts: Iterable[Artifact] = ()) -> dict[str, Any]:
         "metadata": row.metadata,
         "batch_id": row.batch_id,
         "retry_of": row.retry_of,
-        "organization": row.organization.slug,
-        "user": row.user.get_username() if row.user else None,
+        "organization": shown.organization,
+        "user": shown.user,
         "created_at": row.created_at,
         "not_before": row.not_before,
         "dispatched_at": row.dispatched_at,
@@ -128,8 +127,3 @@ def etag(row: Task) -> str:
     """Weak: it names what can change in a task's life, not the bytes."""
     progress = row.progress or {}
     return f'W/"{row.id.hex}-{row.last_seq}-{row.phase or ""}-{progress.get("step", "")}"'
-
-
-def has_outputs(row: Task) -> bool:
-    """Artifacts are written with this status or not at all, which saves a query for every other."""
-    return row.status == Status.COMPLETED

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from django.http import QueryDict
 from django.utils.http import parse_etags
 from rest_framework import status
@@ -15,9 +12,9 @@ from rest_framework.views import APIView
 from tasks_app import selectors, services
 from tasks_app.api import documents, query, render
 from tasks_app.api.access import identity_of, task_or_404
-from tasks_app.models import Task
 from tasks_app.realtime.holding import hold_while_unchanged
 from tasks_app.schemas import submission
+from tasks_app.selectors import Shown
 
 MAX_WAIT = 30  # seconds
 
@@ -25,10 +22,8 @@ MAX_WAIT = 30  # seconds
 class TasksView(APIView):
     @documents.submit
     def post(self, request: Request) -> Response:
-        task = submission.submit(identity_of(request), request.data)
-        response = Response(show(task), status=status.HTTP_201_CREATED)
-        response["Location"] = f"/tasks/{task.pk}"
-        return response
+        identity = identity_of(request)
+        return created(selectors.submitted(identity, submission.submit(identity, request.data)))
 
     @documents.list_tasks
     def get(self, request: Request) -> Response:
@@ -39,7 +34,7 @@ class TasksView(APIView):
         page = selectors.page(tasks, query.integer(asked, "limit", query.PAGE, 1, query.MAX_PAGE), before, after)
         return Response(
             {
-                "results": show_many(page.tasks),
+                "results": [render.task(shown) for shown in page.tasks],
                 "next": _link(request, "before", page.tasks[-1]) if page.older and page.tasks else None,
                 "previous": _link(request, "after", page.tasks[0]) if page.newer and page.tasks else None,
             }
@@ -51,40 +46,37 @@ class TaskView(APIView):
     def get(self, request: Request, task_id: str) -> Response:
         query.refuse_unknown(request.query_params, {"wait"})
         wait = query.integer(request.query_params, "wait", 0, 0, MAX_WAIT)
-        task = task_or_404(request, task_id)
-        tag = render.etag(task)
+        shown = task_or_404(request, task_id)
+        tag = render.etag(shown.task)
         known = parse_etags(request.headers.get("If-None-Match", ""))
         if tag in known:
             response = Response(status=status.HTTP_304_NOT_MODIFIED)
         else:
-            response = Response(show(task))
+            response = Response(render.task(shown))
         response["ETag"] = tag
         response["Cache-Control"] = "private, no-cache"
         # Whoever shows an old tag has not seen this state yet, so there is nothing to wait for.
-        return hold_while_unchanged(request, response, task, wait if not known or tag in known else 0)
+        return hold_while_unchanged(request, response, shown.task, wait if not known or tag in known else 0)
 
     @documents.delete_task
     def delete(self, request: Request, task_id: str) -> Response:
         query.refuse_unknown(request.query_params, {"force"})
         force = query.boolean(request.query_params, "force")
-        task = task_or_404(request, task_id)
+        task = task_or_404(request, task_id).task
         services.delete(task, by=identity_of(request).username, force=force)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def show(task: Task) -> dict[str, Any]:
-    return show_many([task])[0]
+def created(shown: Shown) -> Response:
+    response = Response(render.task(shown), status=status.HTTP_201_CREATED)
+    response["Location"] = f"/tasks/{shown.task.pk}"
+    return response
 
 
-def show_many(tasks: Iterable[Task]) -> list[dict[str, Any]]:
-    outputs = selectors.outputs_of(tasks)
-    return [render.task(task, outputs.get(task.pk, ())) for task in tasks]
-
-
-def _link(request: Request, direction: str, task: Task) -> str:
+def _link(request: Request, direction: str, shown: Shown) -> str:
     """This list's address, moved on to beyond a row of it."""
     asked: QueryDict = request.query_params.copy()
     for name in ("before", "after"):
         asked.pop(name, None)
-    asked[direction] = str(task.pk)
+    asked[direction] = str(shown.task.pk)
     return request.build_absolute_uri(f"{request.path}?{asked.urlencode()}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,7 +13,7 @@ from tasks_app import selectors, services
 from tasks_app.api import documents, query, render
 from tasks_app.api.access import identity_of, task_or_404
 from tasks_app.api.errors import AlreadyFinished
-from tasks_app.api.views.tasks import MAX_WAIT, show
+from tasks_app.api.views.tasks import MAX_WAIT, created
 from tasks_app.realtime.holding import hold_while_unchanged
 from tasks_app.services import CancelAnswer
 
@@ -21,14 +23,15 @@ class CancelView(APIView):
     def patch(self, request: Request, task_id: str) -> Response:
         query.refuse_unknown(request.query_params, {"wait"})
         wait = query.integer(request.query_params, "wait", 0, 0, MAX_WAIT)
-        task = task_or_404(request, task_id)
-        match services.cancel(task, by=identity_of(request).username):
+        shown = task_or_404(request, task_id)
+        match services.cancel(shown.task, by=identity_of(request).username):
             case CancelAnswer.ALREADY_FINISHED:
-                raise AlreadyFinished(f"The task has already {_ended(task.status)}.")
+                raise AlreadyFinished(f"The task has already ended: it is {shown.task.status}.")
             case CancelAnswer.CANCELLED:
-                return Response(show(task))
+                return Response(render.task(shown))
             case CancelAnswer.CANCELLING:
-                return hold_while_unchanged(request, Response(show(task), status=status.HTTP_202_ACCEPTED), task, wait)
+                response = Response(render.task(shown), status=status.HTTP_202_ACCEPTED)
+                return hold_while_unchanged(request, response, shown.task, wait)
 
     @documents.cancel_task_by_post
     def post(self, request: Request, task_id: str) -> Response:
@@ -39,19 +42,14 @@ class RetryView(APIView):
     @documents.retry_task
     def post(self, request: Request, task_id: str) -> Response:
         query.refuse_unknown(request.query_params, ())
-        again = services.retry(identity_of(request), task_or_404(request, task_id))
-        response = Response(show(again), status=status.HTTP_201_CREATED)
-        response["Location"] = f"/tasks/{again.pk}"
-        return response
+        identity, shown = identity_of(request), task_or_404(request, task_id)
+        again = services.retry(identity, shown.task)
+        return created(replace(selectors.submitted(identity, again), organization=shown.organization))
 
 
 class AttemptsView(APIView):
     @documents.list_attempts
     def get(self, request: Request, task_id: str) -> Response:
         query.refuse_unknown(request.query_params, ())
-        attempts = selectors.attempts_of(task_or_404(request, task_id))
+        attempts = selectors.attempts_of(task_or_404(request, task_id).task)
         return Response({"results": [render.attempt(row) for row in attempts]})
-
-
-def _ended(status_word: str) -> str:
-    return {"completed": "completed", "failed": "failed", "expired": "expired"}.get(status_word, "ended")

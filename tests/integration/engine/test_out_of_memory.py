@@ -13,7 +13,7 @@ from gpu_worker.runners import registry
 from tests.unit.engine.scripted import Bench
 
 Models = dict[str, ModelSpec]
-PARAMETERS = {"max_new_tokens": 20, "seed": 1}
+PARAMETERS = {"max_new_tokens": 40, "seed": 1}
 
 
 class Fuse:

@@ -34,6 +34,7 @@ def language_model(folder: Path, *, chat: bool = True) -> Path:
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=CONTEXT_LENGTH,
+        initializer_range=0.3,  # strong enough weights that a token more or less in the cache shows in the text
         bos_token_id=None,
         eos_token_id=None,
         pad_token_id=tokenizer.pad_token_id,

@@ -1,0 +1,58 @@
+"""Tasks as rows of a list: what a line of text shows of them, without reading inputs and results of any length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import F, TextField, Value
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Coalesce, Left
+
+from tasks_app import selectors
+from tasks_app.models import Task
+from tasks_app.models.task import TaskQuerySet
+from tasks_app.selectors import TaskFilter
+from tenants_app.identity import Identity
+
+SHOWN_CHARACTERS = 140
+UNSHOWN = ("input", "parameters", "result", "metadata", "webhook_url")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    task: Task
+    words: str  # the beginning of what was asked
+    percent: int | None  # of a task that is worked on
+
+
+@dataclass(frozen=True, slots=True)
+class RowPage:
+    rows: list[Row]
+    newer: UUID | None  # the page of newer tasks comes after this one
+    older: UUID | None
+
+
+def read(
+    identity: Identity, narrowed: TaskFilter, limit: int, before: UUID | None = None, after: UUID | None = None
+) -> RowPage:
+    page = selectors.page(_light(selectors.list_tasks(identity, narrowed)), limit, before, after)
+    return RowPage(
+        [_row(task) for task in page.tasks],
+        page.tasks[0].pk if page.newer and page.tasks else None,
+        page.tasks[-1].pk if page.older and page.tasks else None,
+    )
+
+
+def _light(tasks: TaskQuerySet) -> TaskQuerySet:
+    prompt, text = KeyTextTransform("prompt", "input"), KeyTextTransform("text", "input")
+    last_message = KeyTextTransform("content", KeyTransform("-1", KeyTransform("messages", "input")))
+    words = Coalesce(prompt, text, last_message, Value(""), output_field=TextField())
+    return tasks.annotate(words=Left(words, SHOWN_CHARACTERS), by=F("user__username")).defer(*UNSHOWN)
+
+
+def _row(task: Task) -> Row:
+    fraction = (task.progress or {}).get("fraction")
+    worked_on = task.started_at is not None and task.completed_at is None
+    percent = round(100 * fraction) if worked_on and fraction is not None else None
+    return Row(task, getattr(task, "words", ""), percent)
