@@ -110,7 +110,7 @@ def _shown(rows: Iterable[Task]) -> list[Shown]:
 
 
 def _outputs_of(tasks: Iterable[Task]) -> dict[UUID, list[Artifact]]:
-    """The artifacts that completed tasks made, by task. They are written with that status or not at all: often no query."""
+    """What completed tasks made, by task. Artifacts come with that status or not at all, so often no query is needed."""
     completed = [task.pk for task in tasks if task.status == Status.COMPLETED]
     outputs: dict[UUID, list[Artifact]] = {}
     if completed:

@@ -16,10 +16,20 @@ from django.db import transaction
 from workers_app.models import Model, TaskType
 
 SIMULATED = "simulated"
-FIELDS = {
-    "name", "task_type", "runner", "source", "revision", "dtype", "memory_mib", "keep_alive_seconds",
-    "limits", "defaults", "options", "description", "default", "enabled",
-}  # fmt: skip
+OPTIONAL: dict[str, Any] = {
+    "runner": "transformers",
+    "source": "",
+    "revision": "",
+    "dtype": "auto",
+    "memory_mib": 0,
+    "keep_alive_seconds": None,
+    "limits": {},
+    "defaults": {},
+    "options": {},
+    "description": "",
+    "enabled": True,
+}  # what an entry that leaves it out means
+FIELDS = {"name", "task_type", "default", *OPTIONAL}
 DTYPES = {"auto", "float32", "float16", "bfloat16"}
 
 
@@ -58,11 +68,17 @@ def _checked(path: Path, number: int, entry: dict[str, Any]) -> dict[str, Any]:
         raise CatalogueError(f"{where}: dtype must be one of {', '.join(sorted(DTYPES))}")
     if entry.get("runner", "transformers") != SIMULATED and not entry.get("source"):
         raise CatalogueError(f"{where}: source is missing (a hub id or a folder)")
-    entry = dict(entry)
-    folder = (path.parent / entry.get("source", "")).resolve()
-    if entry.get("source") and folder.is_dir():
-        entry["source"] = str(folder)
-    return entry
+    return {**entry, "source": _resolved(where, path.parent, entry.get("source", ""))}
+
+
+def _resolved(where: str, base: Path, source: str) -> str:
+    """A folder (it begins with `.` or `/`) made absolute; anything else is a hub id and stays."""
+    if not source.startswith((".", "/", "~")):
+        return source
+    folder = (base / Path(source).expanduser()).resolve()
+    if not folder.is_dir():
+        raise CatalogueError(f"{where}: source: there is no folder {folder}")
+    return str(folder)
 
 
 def _refuse_two_defaults(path: Path, entries: list[dict[str, Any]]) -> None:
@@ -96,7 +112,7 @@ def _simulated(task_type: str) -> dict[str, Any]:
 
 
 def _write(entry: dict[str, Any]) -> Model:
-    values = {"enabled": True, **{k: v for k, v in entry.items() if k not in ("name", "task_type", "default")}}
+    values = {field: entry.get(field, meant) for field, meant in OPTIONAL.items()}
     others = Model.objects.filter(task_type=entry["task_type"], is_default=True).exclude(name=entry["name"])
     values["is_default"] = bool(entry.get("default")) and not others.exists()
     row, _ = Model.objects.update_or_create(

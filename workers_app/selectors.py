@@ -12,7 +12,6 @@ from workers_app.catalogue import SIMULATED
 from workers_app.models import Model, Worker
 
 CACHE_SECONDS = 1.0  # so long a model that was changed or disabled is still taken as it was
-CACHE_SECONDS = 1.0  # so long a model that was changed or disabled is still taken as it was
 FORGOTTEN_AFTER = timedelta(hours=1)  # a worker that left in good order or was lost so long ago is history
 
 

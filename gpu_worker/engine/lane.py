@@ -6,7 +6,6 @@ Owns the executions of its model, decides what an error means for each, and know
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import traceback
@@ -14,20 +13,16 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpu_worker.engine import device as device_errors
-from gpu_worker.engine import preload
-from gpu_worker.engine.device import Device
-from gpu_worker.engine.model_cache import Entry, ModelCache, ModelTooBig
+from gpu_worker.engine import failures, loading
+from gpu_worker.engine.device import Device, release_cached_memory
+from gpu_worker.engine.model_cache import Entry, ModelCache
 from gpu_worker.engine.outbox import Outbox
-from gpu_worker.engine.protocol import Cancelled, Failed, LanePulse, ModelSpec, Outcome, PhaseChanged, Progress
-from gpu_worker.runners import registry
-from gpu_worker.runners.base import Execution, InvalidInput, ModelRefused, Runner, Stopped
+from gpu_worker.engine.protocol import Cancelled, LanePulse, ModelSpec, Outcome, PhaseChanged, Progress
+from gpu_worker.runners.base import Execution, Runner, Stopped
 
 log = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT = 10.0  # seconds that an idle lane may take to drop its model before its memory is taken for free
-POISONED_EXIT = 70  # exit status of an engine whose CUDA context is lost
-MESSAGE_LIMIT = 1000  # characters of a library's reason that are passed on
 
 
 class Lane:
@@ -129,7 +124,7 @@ class Lane:
             self._steps += 1
         runner.close()
         del runner
-        device_errors.release_cached_memory()
+        release_cached_memory()
 
     def _wait_for_work(self) -> bool:
         with self._changed:
@@ -142,7 +137,7 @@ class Lane:
         arrivals: list[Execution] = []
         with self._changed:
             self._news = False
-            limit = int(self._spec.options.get("max_concurrent", runner.max_concurrent))
+            limit = min(runner.max_concurrent, int(self._spec.options.get("max_concurrent", runner.max_concurrent)))
             while self._inbox and len(self._running) < limit:
                 arrivals.append(self._inbox.popleft())
                 self._running.append(arrivals[-1])
@@ -160,7 +155,7 @@ class Lane:
         try:
             runner.begin(execution)
         except Exception as error:  # noqa: BLE001  whatever a model's library raises ends this request and no other
-            execution.outcome = _failure(error)
+            execution.outcome = failures.of_request(error)
 
     def _run(self, runner: Runner, batch: Sequence[Execution]) -> None:
         try:
@@ -174,7 +169,7 @@ class Lane:
         """After an error: make room if that was it, then each once more, alone, so only the guilty one fails."""
         out_of_memory = self._relieve(error)
         if len(batch) == 1 and not out_of_memory:
-            batch[0].outcome = _failure(error)
+            batch[0].outcome = failures.of_request(error)
             return
         for execution in batch:
             if execution.outcome is not None:
@@ -185,7 +180,7 @@ class Lane:
                 execution.outcome = runner.cancelled(execution)
             except Exception as again:  # noqa: BLE001  the same boundary
                 self._relieve(again)
-                execution.outcome = _failure(again)
+                execution.outcome = failures.of_request(again)
 
     def _postprocess(self, runner: Runner) -> None:
         ended = [execution for execution in self._running if execution.outcome is not None]
@@ -210,11 +205,13 @@ class Lane:
         """The runner, or None if the load failed or nobody waits for it any more; then the lane is gone."""
         while not self._closed:
             try:
-                runner = self._set_up()
+                loaded = loading.load(self._spec, self._device, self._make_room, self._relieve)
             except Exception as error:  # noqa: BLE001  whatever the model's library says goes to all who wait
                 self._give_up(error)
                 return None
-            if runner is not None:
+            if loaded is not None:
+                runner, memory_mib = loaded
+                self._cache.loaded(self._entry, memory_mib)
                 self._ready_at = time.monotonic()
                 return runner
             with self._changed:  # somebody may have come just now
@@ -224,68 +221,22 @@ class Lane:
 
     def _give_up(self, error: Exception) -> None:
         """The load failed: all who wait fail with its reason, and who comes later gets a new lane."""
-        log.warning("model %s was not loaded: %s", self._spec.name, _reason(error))
+        log.warning("model %s was not loaded: %s", self._spec.name, failures.reason(error))
         self._cache.forget(self._entry)
         with self._changed:
             self._closed = True
             waiting, self._inbox = list(self._inbox), deque()
         for execution in waiting:
-            self._finish(execution, _load_failure(self._spec, error))
+            self._finish(execution, failures.of_load(self._spec, error))
         traceback.clear_frames(error.__traceback__)
-        device_errors.release_cached_memory()
+        release_cached_memory()
 
-    def _set_up(self) -> Runner | None:
-        if registry.needs_libraries(self._spec):
-            preload.wait_until_imported(self._spec.task_type)
-        runner = registry.create(self._spec)
-        if not self._cache.reserve(self._entry, runner.memory_mib(self._spec, self._device), self._abandoned):
-            return None
-        try:
-            memory_mib = self._load_weights(runner)
-        except Exception as error:
-            if not self._relieve(error):
-                raise
-            memory_mib = self._load_weights(runner)
-        self._cache.loaded(self._entry, memory_mib)
-        return runner
-
-    def _load_weights(self, runner: Runner) -> int:
-        if not registry.needs_libraries(self._spec):
-            return runner.setup(self._spec, self._device)
-        with preload.LOADING:
-            return runner.setup(self._spec, self._device)
+    def _make_room(self, memory_mib: int) -> bool:
+        return self._cache.reserve(self._entry, memory_mib, self._abandoned)
 
     def _abandoned(self) -> bool:
         with self._changed:
             return not self._inbox
 
     def _relieve(self, error: Exception) -> bool:
-        """True if it was want of memory: then idle models are gone. Ends the process if the device is lost to it."""
-        if device_errors.is_fatal(error):
-            log.critical("the CUDA context is lost, the engine ends", exc_info=error)
-            os._exit(POISONED_EXIT)
-        if not device_errors.is_out_of_memory(error):
-            return False
-        # frames of the traceback keep the tensors of the failed call alive
-        traceback.clear_frames(error.__traceback__)
-        self._cache.evict_idle()
-        device_errors.release_cached_memory()
-        return True
-
-
-def _failure(error: Exception) -> Failed:
-    if isinstance(error, InvalidInput):
-        return Failed("invalid_input", str(error), param=error.param)
-    code = "cuda_out_of_memory" if device_errors.is_out_of_memory(error) else "internal_error"
-    return Failed(code, _reason(error), detail="".join(traceback.format_exception(error)))
-
-
-def _load_failure(spec: ModelSpec, error: Exception) -> Failed:
-    if isinstance(error, ModelRefused | ModelTooBig):
-        return Failed("model_load_failed", f"{spec.name}: {error}")
-    code = "cuda_out_of_memory" if device_errors.is_out_of_memory(error) else "model_load_failed"
-    return Failed(code, f"{spec.name}: {_reason(error)}", detail="".join(traceback.format_exception(error)))
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:MESSAGE_LIMIT]
+        return failures.relieve(error, self._cache.evict_idle)

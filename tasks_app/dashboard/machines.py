@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -27,7 +26,7 @@ def read() -> Machines:
     now = timezone.now()
     rows, loads, leading = list(present_workers()), selectors.loads(), leader.exists()
     summary = Summary.of(rows, now)
-    workers = [_shown(stats.of_worker(row, loads.get(row.name, Load()), now), now) for row in rows]
+    workers = [_shown(stats.of_worker(row, loads.get(row.name, Load()), now)) for row in rows]
     return Machines(workers, summary, summary.word(leading), line(summary, leading))
 
 
@@ -44,12 +43,12 @@ def line(summary: Summary, leading: bool) -> str:
     return f"Of {summary.total} workers {', '.join(missing)}." if missing else "All systems normal"
 
 
-def _shown(worker: dict[str, Any], now: datetime) -> dict[str, Any]:
+def _shown(worker: dict[str, Any]) -> dict[str, Any]:
     """One word for what a person wants to know first: its health, or if that is well, what it was told to do."""
     word = worker["status"]
     if word == "online" and (worker["stopping"] or worker["state"] != "active"):
         word = "stopping" if worker["stopping"] else worker["state"]
     elif word == "online" and worker["engine_state"] != "ready":
         word = worker["engine_state"]
-    free = max(0, worker["slots"] - worker["total_load"])
-    return {**worker, "word": str(word), "taken": range(min(worker["total_load"], worker["slots"])), "free": range(free)}
+    taken = min(worker["total_load"], worker["slots"])
+    return {**worker, "word": str(word), "taken": range(taken), "free": range(worker["slots"] - taken)}

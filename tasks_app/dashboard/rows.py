@@ -10,6 +10,7 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Coalesce, Left
 
 from tasks_app import selectors
+from tasks_app.dashboard.durations import spoken
 from tasks_app.models import Task
 from tasks_app.models.task import TaskQuerySet
 from tasks_app.selectors import TaskFilter
@@ -24,6 +25,7 @@ class Row:
     task: Task
     words: str  # the beginning of what was asked
     percent: int | None  # of a task that is worked on
+    took: str  # from its start to its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +57,5 @@ def _row(task: Task) -> Row:
     fraction = (task.progress or {}).get("fraction")
     worked_on = task.started_at is not None and task.completed_at is None
     percent = round(100 * fraction) if worked_on and fraction is not None else None
-    return Row(task, getattr(task, "words", ""), percent)
+    took = (task.completed_at - task.started_at).total_seconds() if task.completed_at and task.started_at else None
+    return Row(task, getattr(task, "words", ""), percent, spoken(took) if took is not None else "")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from tasks_app.dashboard.durations import spoken
 from tasks_app.models import Attempt, Task
 from tasks_app.states import FINAL, Status
 
@@ -14,12 +15,12 @@ MIN_WIDTH = 0.6  # percent of the drawing; what took no time can still be seen
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """`start` and `width` in percent of the whole; `seconds` is None while it lasts."""
+    """`start` and `width` in percent of the whole; `took` is None while it lasts."""
 
     kind: str  # waiting, loading, running, saving
     start: float
     width: float
-    seconds: float | None
+    took: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Lane:
 @dataclass(frozen=True, slots=True)
 class Timeline:
     lanes: list[Lane]
-    seconds: float | None  # of all; None while it lasts
+    took: str | None  # all of it; None while it lasts
 
 
 def of(task: Task, attempts: Sequence[Attempt], now: datetime) -> Timeline:
@@ -44,7 +45,7 @@ def of(task: Task, attempts: Sequence[Attempt], now: datetime) -> Timeline:
         free_since = attempt.ended_at or scale.end
     if task.status in (Status.PENDING, Status.DISPATCHED) or (task.status in FINAL and not attempts):
         lanes.append(Lane(None, [scale.bar("waiting", free_since, ended)]))
-    return Timeline(lanes, (ended - task.created_at).total_seconds() if ended else None)
+    return Timeline(lanes, spoken((ended - task.created_at).total_seconds()) if ended else None)
 
 
 def _worked(attempt: Attempt, scale: _Scale) -> list[Bar]:
@@ -71,4 +72,5 @@ class _Scale:
         whole = max((self.end - self.begin).total_seconds(), 0.001)
         left = min(100 * (start - self.begin.timestamp()) / whole, 100 - MIN_WIDTH)
         width = max(100 * ((stop or self.end.timestamp()) - start) / whole, MIN_WIDTH)
-        return Bar(kind, round(left, 2), round(min(width, 100 - left), 2), None if stop is None else max(stop - start, 0))
+        took = None if stop is None else spoken(max(stop - start, 0.0))
+        return Bar(kind, round(left, 2), round(min(width, 100 - left), 2), took)

@@ -39,7 +39,7 @@ def _who_could(wanted: WaitingTask, task: Task) -> str:
         return _nobody(workers)
     capable = [view for view in views if placement.capable(wanted, view)]
     if not capable:
-        return f"No online worker can run {wanted.model}: it takes another type, other models, or has too little memory."
+        return f"No online worker can run {wanted.model}: they take other types or models, or have too little memory."
     if not any(view.free_slots > 0 for view in capable):
         return f"Every slot that could run it is busy ({_slots(capable)}). {_ahead(task)}"
     return "A slot is free; it is placed at the scheduler's next look."
@@ -62,5 +62,5 @@ def _ahead(task: Task) -> str:
     queue = Task.objects.waiting().filter(earlier, task_type=task.task_type).order_by()
     number = queue.values("pk")[: COUNTED + 1].count()
     if not number:
-        return f"It is the first in line of its type."
+        return "It is the first in line of its type."
     return f"{'More than 1,000' if number > COUNTED else number} of its type stand before it."

@@ -7,27 +7,16 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.faults.start import PARTS, Start, wait_for
+from tests.faults.start import PARTS, STOP_TIME, Start, wait_for
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
-
-
-@pytest.fixture
-def data_dir() -> Iterator[Path]:
-    """Not below pytest's own directory, which PostgreSQL's account cannot enter when root runs the tests."""
-    directory = Path(tempfile.mkdtemp(prefix="baton-start-"))
-    directory.chmod(0o755)
-    yield directory / "data of ä"
-    shutil.rmtree(directory)
 
 
 def api_key(data_dir: Path) -> str:

@@ -22,14 +22,16 @@ QUICK = {"HEARTBEAT_INTERVAL": "0.3", "LEASE_SECONDS": "2", "CLAIM_TIMEOUT": "1"
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    with Start(tmp_path / "data", WORKERS="1", RETRY_BACKOFF_SECONDS="0.1", **QUICK) as start:
+def start(data_dir: Path) -> Iterator[Start]:
+    with Start(data_dir, WORKERS="1", RETRY_BACKOFF_SECONDS="0.1", **QUICK) as start:
         yield start.wait_until_ready()
 
 
-def api(start: Start) -> httpx.Client:
+@pytest.fixture
+def client(start: Start) -> Iterator[httpx.Client]:
     key = json.loads((start.data_dir / "credentials.json").read_text())["api_key"]
-    return httpx.Client(base_url=start.url(), headers={"Authorization": f"Bearer {key}"}, timeout=60)
+    with httpx.Client(base_url=start.url(), headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
+        yield client
 
 
 def insist(client: httpx.Client, method: str, path: str, **values: object) -> httpx.Response:
@@ -65,8 +67,7 @@ def database_url(start: Start) -> str:
     return f"postgresql://baton@/baton?host={found[1]}"
 
 
-def test_every_accepted_task_ends_once_whatever_is_killed(start):
-    client = api(start)
+def test_every_accepted_task_ends_once_whatever_is_killed(start, client):
     body = {"task_type": "llm", "model": "simulated", "input": {"prompt": "x"}, "max_attempts": 10}
     body["parameters"] = {"simulate": {"seconds": 0.3, "steps": 3}}
     accepted = []

@@ -1,0 +1,38 @@
+"""How a model comes onto the device: libraries, files, room, weights, in this order. Called by a lane, in its thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gpu_worker.engine import preload
+from gpu_worker.engine.device import Device
+from gpu_worker.engine.protocol import ModelSpec
+from gpu_worker.runners import registry
+from gpu_worker.runners.base import Runner
+
+
+def load(
+    spec: ModelSpec, device: Device, make_room: Callable[[int], bool], relieve: Callable[[Exception], bool]
+) -> tuple[Runner, int] | None:
+    """The runner and the MiB that it takes; None if `make_room(mib)` gave up. Raises whatever the library raises.
+
+    When memory runs out in the middle, `relieve` says so and has made some; then it is tried once more.
+    """
+    if registry.needs_libraries(spec):
+        preload.wait_until_imported(spec.task_type)
+    runner = registry.create(spec)
+    if not make_room(runner.memory_mib(spec, device)):
+        return None
+    try:
+        return runner, _set_up(runner, spec, device)
+    except Exception as error:
+        if not relieve(error):
+            raise
+    return runner, _set_up(runner, spec, device)
+
+
+def _set_up(runner: Runner, spec: ModelSpec, device: Device) -> int:
+    if not registry.needs_libraries(spec):
+        return runner.setup(spec, device)
+    with preload.LOADING:
+        return runner.setup(spec, device)

@@ -1,0 +1,41 @@
+"""What the buttons of a task's page do."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from tasks_app import services
+from tasks_app.dashboard.access import signed_in, task_or_404
+from tasks_app.services import CancelAnswer
+from tenants_app.identity import Identity
+
+SAID = {
+    CancelAnswer.CANCELLED: "Cancelled before it started.",
+    CancelAnswer.CANCELLING: "Asked to stop; it ends at its next step.",
+    CancelAnswer.ALREADY_FINISHED: "It had already ended, so there was nothing to cancel.",
+}
+
+
+@require_POST
+@signed_in
+def cancel(request: HttpRequest, identity: Identity, task_id: UUID) -> HttpResponse:
+    answer = services.cancel(task_or_404(identity, task_id), by=identity.username)
+    messages.info(request, SAID[answer])
+    return redirect("task-page", task_id)
+
+
+@require_POST
+@signed_in
+def retry(request: HttpRequest, identity: Identity, task_id: UUID) -> HttpResponse:
+    try:
+        again = services.retry(identity, task_or_404(identity, task_id))
+    except services.NotFinished:
+        messages.warning(request, "It has not ended yet; only a task that ended can be tried again.")
+        return redirect("task-page", task_id)
+    messages.success(request, "Submitted again as this new task.")
+    return redirect("task-page", again.pk)
