@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 from django.contrib.auth.models import User
 
 from tasks_app import services, transitions
+from tasks_app.decisions import Placement
 from tasks_app.models import Task
 from tasks_app.outcomes import Completed, Failed, Outcome
-from tasks_app.scheduling.policy import Placement
 from tasks_app.states import Status
 from tasks_app.transitions import Claim, Claimed, Finish
 from tenants_app import keys

@@ -1,4 +1,4 @@
-"""What an error of a library means: for the request, for the models beside it, for this process. Called by the lanes."""
+"""What an error of a library means: for the request, for the models beside it, for the process. Called by lanes."""
 
 from __future__ import annotations
 

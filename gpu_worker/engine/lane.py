@@ -1,6 +1,6 @@
 """One loaded model and its thread: load, then schedule → run → postprocess until it is closed. Made by the loop.
 
-Owns the executions of its model, decides what an error means for each, and knows nothing of other models.
+Owns the executions of its model and finds the guilty one after an error; knows nothing of other models.
 """
 
 from __future__ import annotations

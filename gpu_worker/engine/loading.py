@@ -1,4 +1,4 @@
-"""How a model comes onto the device: libraries, files, room, weights, in this order. Called by a lane, in its thread."""
+"""How a model comes onto the device: libraries, files, room, weights, in this order. Called by a lane's thread."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Printer:
 
     def sum_up(self, results: Sequence[Result], seconds: float) -> None:
         counts = ", ".join(f"{sum(r.outcome is word for r in results)} {word}" for word in Outcome)
-        self._line(f"\n{len(results)} checks in {seconds:.1f} s: {counts}")
+        self._line(f"\n{len(results)} {noun} in {seconds:.1f} s: {counts}")
 
     def _line(self, text: str) -> None:
         encoding = self._stream.encoding or "utf-8"

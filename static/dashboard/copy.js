@@ -2,12 +2,23 @@
 
 const SHOWN = 1500; // ms
 
+async function copy(element) {
+  if (!navigator.clipboard) { // plain HTTP from another machine: browsers forbid it, so the text is selected instead
+    getSelection().selectAllChildren(element);
+    return "Press Ctrl+C";
+  }
+  await navigator.clipboard.writeText(element.textContent);
+  return "Copied";
+}
+
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
-  if (!button) return;
-  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  if (!button || button.dataset.before) return;
   const label = button.querySelector("span");
-  const before = label.textContent;
-  label.textContent = "Copied";
-  setTimeout(() => { label.textContent = before; }, SHOWN);
+  button.dataset.before = label.textContent;
+  label.textContent = await copy(document.getElementById(button.dataset.copy));
+  setTimeout(() => {
+    label.textContent = button.dataset.before;
+    delete button.dataset.before;
+  }, SHOWN);
 });

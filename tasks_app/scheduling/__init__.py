@@ -1,1 +1,1 @@
-"""Placing: which waiting task goes to which worker now. `policy` and `placement` are pure, `rounds` reads and writes."""
+"""Placing: which waiting task goes to which worker now. `policy` and `placement` are pure; `rounds` does the I/O."""

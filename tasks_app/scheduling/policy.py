@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
+from tasks_app.decisions import Placement
 from tasks_app.scheduling import placement
 from tasks_app.scheduling.placement import WaitingTask, WorkerView
 from tenants_app.ids import uuid7
@@ -21,13 +22,6 @@ class WaitReason(StrEnum):
     NO_WORKER = "no_worker"  # nobody online and active
     NO_CAPABLE_WORKER = "no_capable_worker"  # none of them runs this type, may run this model, or can hold it
     NO_FREE_SLOT = "no_free_slot"
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    task_id: UUID
-    worker: str
-    attempt_id: UUID
 
 
 @dataclass(frozen=True, slots=True)

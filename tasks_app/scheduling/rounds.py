@@ -16,9 +16,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from tasks_app import dispatch, transitions
+from tasks_app.decisions import Placement
 from tasks_app.models import Task
 from tasks_app.scheduling.placement import WaitingTask, WorkerView
-from tasks_app.scheduling.policy import Placement, plan
+from tasks_app.scheduling.policy import plan
 from tasks_app.sql import returning
 from tasks_app.states import Status
 from workers_app import health

@@ -12,8 +12,8 @@ from django.conf import settings
 from django.db import transaction
 
 from tasks_app import events
+from tasks_app.decisions import Placement
 from tasks_app.models import Attempt
-from tasks_app.scheduling.policy import Placement
 from tasks_app.sql import as_json, returning
 
 DISPATCH = """

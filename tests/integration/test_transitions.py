@@ -13,10 +13,10 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from tasks_app import transitions
+from tasks_app.decisions import Placement
 from tasks_app.leases import Beat, renew
 from tasks_app.models import Artifact, Attempt, Task
 from tasks_app.outcomes import Cancelled, Completed, Failed, Measured, Returned, StoredArtifact
-from tasks_app.scheduling.policy import Placement
 from tasks_app.states import ACTIVE, FINAL, TRANSITIONS, CancelMode, Status
 from tasks_app.transitions import Claim
 from tenants_app.ids import uuid7

@@ -8,8 +8,9 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks_app.decisions import Placement
 from tasks_app.scheduling.placement import WaitingTask, WorkerView, capable
-from tasks_app.scheduling.policy import Placement, Wait, WaitReason, order, plan
+from tasks_app.scheduling.policy import Wait, WaitReason, order, plan
 
 ALL = frozenset({"llm", "tts"})
 

@@ -202,6 +202,35 @@ def test_a_failed_load_fails_all_who_wait_with_the_librarys_reason(bench: Bench,
     assert isinstance(bench.reports.outcome("c"), Completed)
 
 
+def test_a_load_that_runs_out_of_memory_is_tried_once_more_with_idle_models_gone(
+    bench: Bench, runner: ScriptedRunner
+) -> None:
+    bench.submit("warms another model", replace(SPEC, name="other"))
+    bench.reports.outcome("warms another model")
+    warm: list[int] = []
+
+    def hungry() -> None:
+        warm.append(len(bench.cache.warm()))
+        if len(warm) == 1:
+            raise MemoryError
+
+    runner.load = hungry
+    bench.submit("a")
+    assert isinstance(bench.reports.outcome("a"), Completed)
+    assert warm == [1, 0]
+
+
+def test_the_catalogue_may_lower_how_many_run_together(bench: Bench, runner: ScriptedRunner) -> None:
+    careful = replace(SPEC, options={"max_concurrent": 1})
+    runner.steps["a"] = idle
+    lane = bench.submit("a", careful)
+    bench.submit("b", careful)
+    wait_until(lambda: len(runner.batches) > 5)
+    lane.cancel("a")
+    bench.reports.outcome("b")
+    assert max(len(batch) for batch in runner.batches) == 1
+
+
 def test_a_refused_model_is_told_without_a_traceback(bench: Bench, runner: ScriptedRunner) -> None:
     def refuse() -> None:
         raise ModelRefused("weights.bin is a pickle")
