@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from rest_framework import serializers
 
-from tasks_app.schemas.strict import Choice, Integer, Metadata, Moment, Number, Strict, Text, Url
+from tasks_app.schemas.strict import MESSAGES, Choice, Integer, Metadata, Moment, Number, Strict, Text, Url
 from workers_app.models import TaskType
 
 WEEK = 7 * 24 * 3600
@@ -16,8 +16,8 @@ DAY = 24 * 3600
 class TaskRequest(Strict):
     task_type = Choice(TaskType.values)
     model = Text(1, 200, required=False, allow_null=True, help_text="Left out: the default model of the task type.")
-    input = serializers.JSONField()
-    parameters = serializers.JSONField(default=dict)
+    input = serializers.JSONField(error_messages=MESSAGES)
+    parameters = serializers.JSONField(default=dict, error_messages=MESSAGES)
     priority = Integer(1, 10, default=5, help_text="10 is most urgent.")
     start_timeout = Number(
         1, WEEK, default=None, allow_null=True, help_text="Seconds after which it expires if it has not started."

@@ -75,7 +75,9 @@ def test_everything_that_may_be_asked_is_kept(api: Client) -> None:
         "run_at": "2001-02-03T04:05:06Z", "webhook_url": "https://example.com/hook", "metadata": {"order": "17 é"},
         "parameters": {"seed": 2**63 - 1, "stop": ["\n"], "temperature": 0, "simulate": {"seconds": 0.01}},
     }  # fmt: skip
-    task = submit(api, **asked).json()
+    response = submit(api, **asked)
+    task = response.json()
+    assert response.status_code == 201, task
     assert {name: task[name] for name in ("model", "priority", "max_attempts", "webhook_url", "metadata")} == {
         name: asked[name] for name in ("model", "priority", "max_attempts", "webhook_url", "metadata")
     }
