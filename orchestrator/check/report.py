@@ -61,6 +61,7 @@ class Printer:
 
     def sum_up(self, results: Sequence[Result], seconds: float) -> None:
         counts = ", ".join(f"{sum(r.outcome is word for r in results)} {word}" for word in Outcome)
+        noun = "check" if len(results) == 1 else "checks"
         self._line(f"\n{len(results)} {noun} in {seconds:.1f} s: {counts}")
 
     def _line(self, text: str) -> None:

@@ -108,7 +108,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     message = str(known.detail)
     if isinstance(known, exceptions.ValidationError):
         param, predicate = first_problem(known.detail)
-        message = f"{param.rpartition('.')[2]} {predicate}" if param else f"The body {predicate}"
+        message = f"{_name(param)} {predicate}"
     response = Response(
         envelope(context["request"], known.status_code, message, code, param or None), status=known.status_code
     )
@@ -139,6 +139,12 @@ def _translate(error: Exception) -> Exception:
             log.warning("database_away", reason=str(error).strip())
             return DatabaseAway("The database does not answer. Try again soon.")
     return error
+
+
+def _name(path: str) -> str:
+    """What a message calls it: the last part, and for an item of a list its list too."""
+    *above, last = path.split(".")
+    return f"{above[-1]}.{last}" if last.isdigit() and above else last or "The body"
 
 
 def first_problem(detail: Any, path: str = "") -> tuple[str, str]:

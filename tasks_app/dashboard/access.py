@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 
 from tasks_app import selectors
-from tasks_app.models import Task
+from tasks_app.selectors import Shown
 from tenants_app.identity import Identity, of_user
 
 Page = Callable[..., HttpResponseBase]
@@ -48,9 +48,9 @@ def with_policy(response: HttpResponseBase) -> HttpResponseBase:
     return response
 
 
-def task_or_404(identity: Identity, task_id: UUID) -> Task:
+def task_or_404(identity: Identity, task_id: UUID) -> Shown:
     """Somebody else's task is not there either."""
-    task = selectors.find_task(identity, task_id)
-    if task is None:
+    shown = selectors.find_task(identity, task_id)
+    if shown is None:
         raise Http404(f"There is no task {task_id}.")
-    return task
+    return shown

@@ -50,8 +50,9 @@ class _Tally:
 def read(identity: Identity) -> list[Counts]:
     """All types together first, then each of them."""
     whose = "all" if identity.sees_all else str(identity.organization.pk)
-    found: list[Counts] = cache.get_or_set(f"baton-counts-{whose}", lambda: compute(identity), CACHE_SECONDS)
-    return found
+    counts = cache.get_or_set(f"baton-counts-{whose}", lambda: compute(identity), CACHE_SECONDS)
+    assert isinstance(counts, list)
+    return counts
 
 
 def compute(identity: Identity) -> list[Counts]:

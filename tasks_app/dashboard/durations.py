@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def spoken(seconds: float | None) -> str:
-    """"0.42 s", "12.3 s", "1 min 48 s", "2 h 5 min"; a dash for what nobody measured."""
+    """ "0.42 s", "12.3 s", "1 min 48 s", "2 h 5 min"; a dash for what nobody measured."""
     if seconds is None:
         return "–"
     if seconds < 1:

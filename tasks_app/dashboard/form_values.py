@@ -17,7 +17,7 @@ WHOLE = re.compile(r"-?\d{1,30}\Z", re.ASCII)
 
 
 def request_of(
-    task_type: str, model: str, fields: Iterable[FormField], typed: Mapping[str, Any], image: UploadedFile | None
+    task_type: str, model: str, fields: Iterable[FormField], typed: Mapping[str, Any], image: UploadedFile[bytes] | None
 ) -> dict[str, Any]:
     """The body that `POST /tasks/` would get; what was left empty is left out."""
     body: dict[str, Any] = {"task_type": task_type, "input": {}}
@@ -78,7 +78,7 @@ def _number(text: str) -> Any:
         return text
 
 
-def _data_url(image: UploadedFile) -> str:
+def _data_url(image: UploadedFile[bytes]) -> str:
     return f"data:{image.content_type};base64,{base64.b64encode(image.read()).decode()}"
 
 

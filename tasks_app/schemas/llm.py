@@ -40,4 +40,6 @@ class LlmParameters(Parameters):
     top_p = Number(0, 1, above=True, default=None, allow_null=True)
     top_k = Integer(0, 1000, default=None, allow_null=True, help_text="0 means all tokens.")
     repetition_penalty = Number(0.5, 2, default=None, allow_null=True)
-    stop = ListOf(Text(1, 100), 0, 4, default=list, help_text="Texts that end the answer; they are not part of it.")
+    stop = ListOf(
+        Text(1, 100, white_space=True), 0, 4, default=list, help_text="Texts that end the answer and are no part of it."
+    )

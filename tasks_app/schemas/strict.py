@@ -81,13 +81,13 @@ class Number(Bounded, serializers.FloatField):
 
 
 class Text(serializers.CharField):
-    """`low` = 0 allows an empty text; otherwise a text of nothing but white space is refused too."""
+    """`low` = 0 allows an empty text; otherwise one of nothing but white space is refused too, if not `white_space`."""
 
     default_error_messages = MESSAGES
 
-    def __init__(self, low: int, high: int, **options: Any) -> None:
+    def __init__(self, low: int, high: int, *, white_space: bool = False, **options: Any) -> None:
         super().__init__(min_length=low or None, max_length=high, trim_whitespace=False, allow_blank=not low, **options)
-        self.low, self.high = low, high
+        self.low, self.high, self.white_space = low, high, white_space
 
     def run_validation(self, data: Any = empty) -> Any:
         return Field.run_validation(self, data)
@@ -99,7 +99,7 @@ class Text(serializers.CharField):
             raise serializers.ValidationError("must not hold NUL characters or lone surrogates")
         if not self.low <= len(data) <= self.high:
             raise serializers.ValidationError(f"must be {self.low} to {self.high} characters")
-        if self.low and not data.strip():
+        if self.low and not self.white_space and not data.strip():
             raise serializers.ValidationError("must not be empty")
         return data
 

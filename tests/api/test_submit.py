@@ -107,7 +107,7 @@ def api_sees(client: Client, task_id: str) -> Any:
         ({"task_type": "llm", "input": {"prompt": "a", "text": "b"}}, "input.text", "text is not a known field"),
         ({"task_type": "stable_diffusion", "input": {"prompt": "a"}, "parameters": {"num_inference_steps": 151}},
          "parameters.num_inference_steps", "num_inference_steps must be 1 to 150"),
-        ({"task_type": "llm", "input": {"prompt": "a"}, "parameters": []}, "parameters", "parameters must be an object"),
+        ({"task_type": "tts", "input": {"text": "a"}, "parameters": []}, "parameters", "parameters must be an object"),
         ({"task_type": "llm", "input": {"prompt": "a"}, "parameters": {"simulate": {"steps": True}}},
          "parameters.simulate.steps", "steps must be 1 to 10000"),
         ({"task_type": "llm", "input": {"prompt": "a"}, "priority": "5"}, "priority", "priority must be 1 to 10"),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks_app.states import TRANSITIONS
+
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ROOT / "orchestrator" / "settings.py"
 EXAMPLE = ROOT / ".env.example"
@@ -61,3 +63,33 @@ def test_the_reference_gives_the_defaults_that_the_settings_have() -> None:
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([\d.]+)", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE))
     wrong = {name: rows.get(name) for name, value in defaults.items() if float(rows.get(name, "nan")) != float(value)}
     assert wrong == {}
+
+
+# ---------------------------------------------------------------- what the pages point at
+
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DEFINED = re.compile(r"^\s*(?:async )?def (test_\w+)", re.MULTILINE)
+NAMED_TEST = re.compile(r"`(test_\w+)`")
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)|(?:src|srcset)=\"([^\"]+)\"")
+
+
+def names(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names)
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    defined = {name for path in (ROOT / "tests").rglob("*.py") for name in DEFINED.findall(path.read_text())}
+    assert sorted(set(NAMED_TEST.findall(page.read_text())) - defined) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names)
+def test_every_file_that_a_page_links_to_exists(page: Path) -> None:
+    targets = [first or second for first, second in LINK.findall(page.read_text())]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_chart_of_the_states_has_exactly_the_legal_edges() -> None:
+    chart = (ROOT / "docs/state_machine.md").read_text().split("```")[1]
+    drawn = {(a, b) for a, b in re.findall(r"^ +(\w+) --> (\w+): \S", chart, re.MULTILINE)}
+    assert drawn == {(str(source), str(target)) for source, targets in TRANSITIONS.items() for target in targets}

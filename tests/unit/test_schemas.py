@@ -59,7 +59,9 @@ def test_a_whole_number_is_taken_from_its_lowest_to_its_highest_value(
 
 
 @pytest.mark.parametrize(("schema", "name", "low", "high"), NUMBERS)
-def test_a_number_is_taken_from_its_lowest_to_its_highest_value(schema: Any, name: str, low: float, high: float) -> None:
+def test_a_number_is_taken_from_its_lowest_to_its_highest_value(
+    schema: Any, name: str, low: float, high: float
+) -> None:
     assert problem(schema, {name: low}) == problem(schema, {name: high}) == ""
     refusal = f"{name} must be {low:g} to {high:g}"
     for wrong in (low - 0.01, high + 0.01, float("nan"), float("inf"), True, "1", None):
@@ -96,7 +98,9 @@ def test_a_text_is_not_empty_and_not_longer_than_its_bound(
     assert problem(schema, {**others, name: " \n"}) == f"{name} must not be empty"
     assert problem(schema, {**others, name: 5}) == f"{name} must be text"
     for unstorable in ("a\x00b", "a\ud800b"):
-        assert problem(schema, {**others, name: unstorable}) == f"{name} must not hold NUL characters or lone surrogates"
+        assert (
+            problem(schema, {**others, name: unstorable}) == f"{name} must not hold NUL characters or lone surrogates"
+        )
 
 
 @pytest.mark.parametrize(

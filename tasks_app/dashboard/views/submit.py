@@ -124,6 +124,7 @@ def _prefilled(request: HttpRequest, identity: Identity, task_type: str) -> dict
         like = selectors.find_task(identity, UUID(request.GET["like"])) if "like" in request.GET else None
     except ValueError:
         like = None
-    if like is None or like.task_type != task_type:
+    if like is None or like.task.task_type != task_type:
         return request.GET.dict()
-    return form_values.typed_of({"model": like.model, "input": like.input, "parameters": like.parameters})
+    asked = {"model": like.task.model, "input": like.task.input, "parameters": like.task.parameters}
+    return form_values.typed_of(asked)

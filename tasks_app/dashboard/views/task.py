@@ -17,6 +17,7 @@ from tasks_app.dashboard import curl, live, timeline, waiting
 from tasks_app.dashboard.access import signed_in, task_or_404
 from tasks_app.models import Artifact, Task
 from tasks_app.retries import RETRYABLE
+from tasks_app.selectors import Shown
 from tasks_app.states import ACTIVE, FINAL, Status
 from tenants_app.identity import Identity
 
@@ -27,28 +28,29 @@ OFFERED = frozenset({Status.PENDING, Status.DISPATCHED, Status.RUNNING})  # to c
 @require_safe
 @signed_in
 def page(request: HttpRequest, identity: Identity, task_id: UUID) -> HttpResponse:
-    task = task_or_404(identity, task_id)
-    return render(request, "dashboard/task.html", _context(request, task, waiting.why(task)))
+    shown = task_or_404(identity, task_id)
+    return render(request, "dashboard/task.html", _context(request, shown, waiting.why(shown.task)))
 
 
 @require_safe
 @signed_in
 def fragment(request: HttpRequest, identity: Identity, task_id: UUID) -> HttpResponse:
     """Costs three statements as long as nothing changes, and less for a task that does not wait."""
-    task = task_or_404(identity, task_id)
-    why = waiting.why(task)
+    shown = task_or_404(identity, task_id)
+    task, why = shown.task, waiting.why(shown.task)
     tag = live.tag_of(task.pk, task.last_seq, task.phase, task.progress, why)
     return live.unchanged(request, tag) or live.fragment(
-        request, "dashboard/_task.html", _context(request, task, why), tag
+        request, "dashboard/_task.html", _context(request, shown, why), tag
     )
 
 
-def _context(request: HttpRequest, task: Task, why: str) -> dict[str, Any]:
+def _context(request: HttpRequest, shown: Shown, why: str) -> dict[str, Any]:
+    task = shown.task
     attempts = selectors.attempts_of(task)
-    artifacts = {str(row.pk): row for row in Artifact.objects.filter(task=task).order_by("id")}
     fraction = (task.progress or {}).get("fraction")
     return {
         "task": task,
+        "owner": {"user": shown.user or "an API key", "organization": shown.organization},
         "active": task.status in ACTIVE,
         "cancellable": task.status in OFFERED,
         "final": task.status in FINAL,
@@ -58,11 +60,11 @@ def _context(request: HttpRequest, task: Task, why: str) -> dict[str, Any]:
         "attempts": attempts,
         "events": [(event, orjson.dumps(event.data).decode()) for event in task.events.order_by("seq")],
         "result_template": select_template([f"{RESULTS}/{task.task_type}.html", f"{RESULTS}/other.html"]),
-        "outputs": [_output(row, task) for row in artifacts.values() if not row.is_input],
+        "outputs": [_output(row, task) for row in shown.outputs],
         "source": _source(task),
         "parameters": {name: value for name, value in task.parameters.items() if value not in (None, [])},
         "result_json": orjson.dumps(task.result, option=orjson.OPT_INDENT_2).decode() if task.result else "",
-        "retryable": bool(task.error) and task.error.get("code") in RETRYABLE,
+        "retryable": (task.error or {}).get("code") in RETRYABLE,
         "curl": curl.of(task),
         "shows_tracebacks": bool(getattr(request.user, "is_staff", False)),
     }
@@ -72,7 +74,7 @@ def _output(row: Artifact, task: Task) -> dict[str, Any]:
     """A stored file with what the result says of it: size and seed of an image, duration of a sound."""
     result = task.result or {}
     told = [*result.get("images", []), *([result["audio"]] if result.get("audio") else [])]
-    about = next((each for each in told if each.get("artifact_id") == str(row.pk)), {})
+    about: dict[str, Any] = next((each for each in told if each.get("artifact_id") == str(row.pk)), {})
     return {"row": row, "url": f"/artifacts/{row.pk}", "about": about}
 
 

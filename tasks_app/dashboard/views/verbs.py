@@ -24,7 +24,7 @@ SAID = {
 @require_POST
 @signed_in
 def cancel(request: HttpRequest, identity: Identity, task_id: UUID) -> HttpResponse:
-    answer = services.cancel(task_or_404(identity, task_id), by=identity.username)
+    answer = services.cancel(task_or_404(identity, task_id).task, by=identity.username)
     messages.info(request, SAID[answer])
     return redirect("task-page", task_id)
 
@@ -33,7 +33,7 @@ def cancel(request: HttpRequest, identity: Identity, task_id: UUID) -> HttpRespo
 @signed_in
 def retry(request: HttpRequest, identity: Identity, task_id: UUID) -> HttpResponse:
     try:
-        again = services.retry(identity, task_or_404(identity, task_id))
+        again = services.retry(identity, task_or_404(identity, task_id).task)
     except services.NotFinished:
         messages.warning(request, "It has not ended yet; only a task that ended can be tried again.")
         return redirect("task-page", task_id)
