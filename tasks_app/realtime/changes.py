@@ -39,6 +39,9 @@ class Changes:
             if not self._waiters[task_id]:
                 del self._waiters[task_id]
 
+    def waiting(self, task_id: str) -> int:
+        return len(self._waiters.get(task_id, ()))
+
     async def close(self) -> None:
         if self._listener is not None:
             self._listener.cancel()

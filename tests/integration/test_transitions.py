@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -340,7 +340,7 @@ def test_the_transitions_use_only_edges_of_the_table():
         {"status": "dispatched"},
         {"priority": 11},
         {"priority": 0},
-        {"completed_at": timezone.now()},
+        {"completed_at": datetime(2026, 1, 1, tzinfo=UTC)},
         {"attempt": 4},
         {"worker": "w"},
     ],

@@ -1,0 +1,69 @@
+"""Django's admin of organizations, their members and their keys. A key is shown once, when it is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from tenants_app import keys
+from tenants_app.authentication import key_cache
+from tenants_app.models import ApiKey, Membership, Organization
+
+
+class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Membership
+    autocomplete_fields = ("user",)
+    extra = 0
+
+
+@admin.register(Organization)
+class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("slug", "name", "created_at")
+    search_fields = ("slug", "name")
+    readonly_fields = ("created_at",)
+    prepopulated_fields = {"slug": ("name",)}
+    inlines = (MembershipInline,)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # its tasks and their accounting hang on it
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("prefix", "name", "organization", "user", "created_at", "last_used_at", "expires_at", "revoked_at")
+    list_filter = (("organization", admin.RelatedOnlyFieldListFilter), "revoked_at")
+    search_fields = ("name", "prefix")
+    list_select_related = ("organization", "user")
+    fields = ("organization", "user", "name", "expires_at")
+    actions = ("revoke",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        seen = ("prefix", "created_at", "last_used_at", "revoked_at")
+        return ("organization", "user", *seen) if obj else ()
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return (*self.fields, "prefix", "created_at", "last_used_at", "revoked_at") if obj else self.fields
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # revoke it: what it did stays accounted for
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            key_cache.clear()
+            return
+        row, key = keys.create(obj.organization, obj.name, obj.user, obj.expires_at)
+        obj.pk, obj.prefix = row.pk, row.prefix
+        self.message_user(request, f"The key, shown this one time: {key}", messages.WARNING)
+
+    @admin.action(description="Revoke the selected keys", permissions=["change"])
+    def revoke(self, request: HttpRequest, rows: QuerySet[ApiKey]) -> None:
+        for row in rows.filter(revoked_at=None):
+            ApiKey.objects.filter(pk=row.pk).update(revoked_at=timezone.now())
+            self.log_change(request, row, "revoked")
+            self.message_user(request, f"{row}: revoked.", messages.SUCCESS)
+        key_cache.clear()
