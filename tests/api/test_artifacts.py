@@ -36,9 +36,7 @@ def picture() -> bytes:
     return file.getvalue()
 
 
-def test_a_file_comes_whole_with_its_type_and_nothing_that_a_browser_could_run(
-    api: Client, identity: Identity
-) -> None:
+def test_a_file_comes_whole_with_its_type_and_nothing_that_a_browser_could_run(api: Client, identity: Identity) -> None:
     artifact = stored(identity)
     response = api.get(f"/artifacts/{artifact.pk}")
     assert response.getvalue() == CONTENT
@@ -62,6 +60,7 @@ def test_only_what_cannot_run_is_shown_and_all_else_is_saved(
     api: Client, identity: Identity, content_type: str, disposition: str
 ) -> None:
     response = api.get(f"/artifacts/{stored(identity, content_type).pk}")
+    response.close()
     assert response["Content-Disposition"].split(";")[0] == disposition
     assert response["Content-Type"] == content_type
 

@@ -16,7 +16,7 @@ from django.test import Client
 
 from orchestrator.handler import ThreadedHandler
 from tasks_app import hints, services
-from tasks_app.outcomes import Cancelled
+from tasks_app.outcomes import Cancelled, Completed
 from tasks_app.realtime import changes
 from tasks_app.states import CancelMode
 from tenants_app.identity import Identity
@@ -98,6 +98,24 @@ def test_a_hint_wakes_a_waiter_that_would_not_have_looked_by_itself(
     assert shown["status"] == "cancelled", "the wait ended without the hint"
 
 
+def test_who_waits_for_the_end_sleeps_through_the_changes_before_it(
+    serve: Callable[[Scenario], Any], identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make_task(identity=identity)
+    monkeypatch.setattr(changes, "LOOK_AGAIN", 60.0)
+
+    def live() -> None:
+        claimed = start(task)
+        time.sleep(0.3)
+        end(claimed, Completed({"text": "done", "finish_reason": "stop"}))
+
+    async def scenario(client: httpx.AsyncClient, _: ThreadedHandler) -> Any:
+        later(0.5, live)
+        return await client.get(f"/tasks/{task.pk}?wait=15&until=end")
+
+    assert serve(scenario).json()["status"] == "completed"
+
+
 def test_an_answer_comes_unchanged_when_the_time_is_over(serve: Callable[[Scenario], Any], identity: Identity) -> None:
     task = make_task(identity=identity)
 
@@ -118,7 +136,7 @@ def test_nobody_waits_for_a_task_that_has_ended(
     task = make_task(status, identity)
 
     async def scenario(client: httpx.AsyncClient, _: ThreadedHandler) -> Any:
-        with patch.object(changes, "wait", side_effect=AssertionError("it was held")):
+        with patch.object(changes.Waiter, "wait", side_effect=AssertionError("it was held")):
             return await client.get(f"/tasks/{task.pk}?wait=20")
 
     assert serve(scenario).json()["status"] == status
@@ -132,7 +150,7 @@ def test_whoever_has_not_seen_the_present_state_is_not_held(
     async def scenario(client: httpx.AsyncClient, _: ThreadedHandler) -> Any:
         old = (await client.get(f"/tasks/{task.pk}")).headers["ETag"]
         await asyncio.to_thread(start_elsewhere, task)
-        with patch.object(changes, "wait", side_effect=AssertionError("it was held")):
+        with patch.object(changes.Waiter, "wait", side_effect=AssertionError("it was held")):
             return await client.get(f"/tasks/{task.pk}?wait=20", headers={"If-None-Match": old})
 
     assert serve(scenario).json()["status"] == "running"

@@ -69,7 +69,9 @@ def test_a_worker_that_is_late_lost_or_held_back_makes_it_degraded(
     api: Client, leading: None, trouble: dict[str, Any]
 ) -> None:
     make_worker()
-    values = {name: timezone.now() - value if isinstance(value, timedelta) else value for name, value in trouble.items()}
+    values = {
+        name: timezone.now() - value if isinstance(value, timedelta) else value for name, value in trouble.items()
+    }
     make_worker(**values)
     assert health(api)["status"] == "degraded"
 

@@ -16,10 +16,15 @@ from tenants_app.identity import Identity, of_user
 from tests.browser import scene
 from tests.factories import make_organization, make_user
 
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 NAME, PASSWORD = "ada", "secret"
 
 
@@ -57,7 +62,9 @@ def identity(transactional_db: None) -> Identity:
 @pytest.fixture
 def page(browser: Browser, live_server: LiveServer, identity: Identity) -> Iterator[Page]:
     """Signed in through the real form, in light colours."""
-    context = browser.new_context(base_url=live_server.url, color_scheme="light", viewport={"width": 1280, "height": 900})
+    context = browser.new_context(
+        base_url=live_server.url, color_scheme="light", viewport={"width": 1280, "height": 900}
+    )
     context.set_default_timeout(10_000)
     page = context.new_page()
     page.goto("/")

@@ -1,4 +1,4 @@
-"""A Baton at work, as rows: workers in every condition and tasks in every state, walked there by the real transitions."""
+"""A Baton at work, as rows: workers in every condition, tasks in every state, walked there by the real transitions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import struct
 import wave
 from datetime import timedelta
-from uuid import uuid4
 
 from django.db import connection
 from django.utils import timezone
@@ -19,6 +18,7 @@ from tasks_app.outcomes import Completed, Failed, Measured, StoredArtifact
 from tasks_app.scheduling.leader import LOCK_KEY
 from tasks_app.states import Status
 from tenants_app.identity import Identity
+from tenants_app.ids import uuid7
 from tests.factories import end, make_simulated_models, make_task, make_worker, start
 from workers_app.models import Model, Worker
 
@@ -44,9 +44,11 @@ def draw(width: int = 512, height: int = 384) -> bytes:
         share = y / height
         pen.line([(0, y), (width, y)], fill=(int(40 + 190 * share), int(50 + 90 * share), int(110 + 20 * share)))
     pen.rectangle([0, height * 0.78, width, height], fill=(24, 34, 62))
-    pen.polygon([(230, height * 0.8), (282, height * 0.8), (272, 120), (240, 120)], fill=(238, 232, 220))
-    pen.rectangle([238, 96, 274, 120], fill=(250, 214, 110))
-    pen.polygon([(232, 96), (280, 96), (256, 70)], fill=(160, 44, 44))
+    x, unit = width / 2, height / 384
+    foot, neck, lamp = height * 0.8, 120 * unit, 96 * unit
+    pen.polygon([(x - 26 * unit, foot), (x + 26 * unit, foot), (x + 16 * unit, neck), (x - 16 * unit, neck)], "#eee8dc")
+    pen.rectangle([x - 18 * unit, lamp, x + 18 * unit, neck], "#fad66e")
+    pen.polygon([(x - 24 * unit, lamp), (x + 24 * unit, lamp), (x, 70 * unit)], "#a02c2c")
     return _png(image)
 
 
@@ -74,12 +76,15 @@ def lead() -> None:
         cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK_KEY])
 
 
+ALIVE = {"engine_state": "ready", "heartbeat_at": "2100-01-01T00:00:00Z"}  # as long as a test takes
+
+
 def workers() -> None:
     gpu = {"type": "cuda", "temperature_c": 61, "power_w": 412.0, "memory_total_mib": 143_771}
     versions = {"python": "3.11.9", "torch": "2.13.0"}
     make_worker(
         "gpu-a-0",
-        engine_state="ready",
+        **ALIVE,
         slots=8,
         versions=versions,
         device={**gpu, "name": "NVIDIA H200", "memory_used_mib": 61_204, "utilization": 87},
@@ -87,14 +92,14 @@ def workers() -> None:
     )
     make_worker(
         "gpu-a-1",
-        engine_state="ready",
+        **ALIVE,
         state="draining",
         versions=versions,
         kinds=["stable_diffusion"],
         device={**gpu, "name": "NVIDIA H200", "memory_used_mib": 12_310, "utilization": 23},
         warm_models=[{"name": "sdxl-turbo", "memory_mib": 7_190}],
     )
-    make_worker("cpu-b-0", engine_state="ready", slots=2, device={"type": "cpu", "name": "CPU, 16 threads"})
+    make_worker("cpu-b-0", **ALIVE, slots=2, device={"type": "cpu", "name": "CPU, 16 threads"})
 
 
 def lose_a_worker() -> None:
@@ -125,7 +130,9 @@ def stored(content: bytes, content_type: str, task: Task) -> StoredArtifact:
 
 def story(identity: Identity, text: str = STORY) -> Task:
     """A text, completed."""
-    task = _asked(identity, "llm", "llama-3.1-8b", {"prompt": "Tell me about the lighthouse keeper"}, max_new_tokens=900)
+    task = _asked(
+        identity, "llm", "llama-3.1-8b", {"prompt": "Tell me about the lighthouse keeper"}, max_new_tokens=900
+    )
     measured = Measured(model_load_seconds=2.1, inference_seconds=6.4, input_tokens=9, output_tokens=874)
     return _completed(task, {"text": text, "finish_reason": "length"}, (), measured, seconds=8.9)
 
@@ -153,7 +160,7 @@ def speech(identity: Identity) -> Task:
 
 
 def caption(identity: Identity) -> Task:
-    owner = uuid4()
+    owner = uuid7()
     source = artifacts.store_bytes(draw(320, 240), "image/png", owner)
     new = services.NewTask(
         task_type="image_to_text", model="blip-base", input={"image": f"artifact://{source.id}"}, id=owner,
@@ -209,7 +216,9 @@ def everything(identity: Identity) -> None:
     make_task(Status.EXPIRED, identity, model="llama-3.1-8b", input={"prompt": "Only if it is quick"})
     caption(identity)
     story(identity)
-    cancelling = make_task(Status.RUNNING, identity, model="llama-3.1-8b", input={"prompt": "Write a very long poem"}, worker="gpu-a-0")
+    cancelling = make_task(
+        Status.RUNNING, identity, model="llama-3.1-8b", input={"prompt": "Write a very long poem"}, worker="gpu-a-0"
+    )
     progress(cancelling, 312, 2048)
     transitions.request_cancel([cancelling.pk], "ada")
     leases_last(cancelling)

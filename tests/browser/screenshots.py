@@ -1,6 +1,6 @@
-"""Makes the pictures of the README: `python -m pytest -p no:randomly tests/browser/screenshots.py --screenshots docs/images`.
+"""Makes the pictures of the README: `python -m pytest tests/browser/screenshots.py`, into SCREENSHOTS if set.
 
-Not collected by itself: the name of this file begins with no `test_`.
+No test by its name, so nobody collects it by accident.
 """
 
 from __future__ import annotations

@@ -259,7 +259,7 @@ def test_a_beat_renews_the_lease_and_tells_of_a_cancel():
     lose_lease(task)
     before = fresh(task).lease_expires_at
     transitions.request_cancel([task.id], "me")
-    beat = Beat(task.id, claimed.attempt_id, claimed.token, "inference", {"fraction": 0.5}, 0.1, True)
+    beat = Beat(task.id, claimed.attempt_id, claimed.token, "inference", {"fraction": 0.5}, 0.1)
     assert renew([beat]) == {claimed.attempt_id: "cancelling"}
     assert fresh(task).progress == {"fraction": 0.5}
     assert fresh(task).lease_expires_at > before
@@ -270,7 +270,7 @@ def test_a_beat_of_a_lost_attempt_comes_back_empty():
     claimed = start(task)
     lose_lease(task)
     transitions.rescue()
-    assert renew([Beat(task.id, claimed.attempt_id, claimed.token, "inference", None, None, False)]) == {}
+    assert renew([Beat(task.id, claimed.attempt_id, claimed.token, "inference", None, None)]) == {}
 
 
 def test_a_live_lease_is_not_rescued():
