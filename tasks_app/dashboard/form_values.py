@@ -5,6 +5,7 @@ schema says what is wrong with it.
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -73,9 +74,10 @@ def _number(text: str) -> Any:
     if WHOLE.match(text):
         return int(text)
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return text
+    return number if math.isfinite(number) else text  # JSON has no word for the others
 
 
 def _data_url(image: UploadedFile[bytes]) -> str:

@@ -70,10 +70,10 @@ class Changes:
                 del self._waiters[task_id]
 
     async def close(self) -> None:
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
-            self._listener = None
+        while self._listener is not None:
+            self._listener.cancel()  # more than once: while it connects, redis-py takes a cancellation for a time-out
+            done, _ = await asyncio.wait([self._listener], timeout=0.1)
+            self._listener = None if done else self._listener
 
     def hear(self, hint: str) -> None:
         """`hint` as `hints.changed` makes it."""

@@ -60,6 +60,12 @@ def identity(transactional_db: None) -> Identity:
 
 
 @pytest.fixture
+def leader(identity: Identity) -> Iterator[None]:
+    with scene.leading():
+        yield
+
+
+@pytest.fixture
 def page(browser: Browser, live_server: LiveServer, identity: Identity) -> Iterator[Page]:
     """Signed in through the real form, in light colours."""
     context = browser.new_context(

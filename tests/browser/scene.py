@@ -6,16 +6,17 @@ import io
 import math
 import struct
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
-from django.db import connection
 from django.utils import timezone
 from PIL import Image, ImageDraw
 
 from tasks_app import artifacts, services, transitions
 from tasks_app.models import Task
 from tasks_app.outcomes import Completed, Failed, Measured, StoredArtifact
-from tasks_app.scheduling.leader import LOCK_KEY
+from tasks_app.scheduling.leader import Leadership
 from tasks_app.states import Status
 from tenants_app.identity import Identity
 from tenants_app.ids import uuid7
@@ -70,10 +71,13 @@ def hum(seconds: float = 2.0, rate: int = 16_000) -> bytes:
     return buffer.getvalue()
 
 
-def lead() -> None:
-    """Let this connection hold what a leading scheduler holds, so that the pages find one."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK_KEY])
+@contextmanager
+def leading() -> Iterator[None]:
+    """A scheduler leads meanwhile, as far as anybody can tell: its lock is held, on a connection of its own."""
+    leadership = Leadership()
+    assert leadership.held()
+    yield
+    leadership.give_up()
 
 
 ALIVE = {"engine_state": "ready", "heartbeat_at": "2100-01-01T00:00:00Z"}  # as long as a test takes

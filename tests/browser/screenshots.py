@@ -15,7 +15,7 @@ from playwright.sync_api import Page
 from tenants_app.identity import Identity
 from tests.browser import scene
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("leader")]
 DIRECTORY = Path(os.environ.get("SCREENSHOTS", "docs/images"))
 
 
@@ -30,7 +30,6 @@ def shoot(page: Page, name: str, full: bool = False) -> None:
 
 
 def busy(identity: Identity) -> None:
-    scene.lead()
     scene.workers()
     scene.everything(identity)
 
