@@ -20,13 +20,13 @@ DIRECTORY = Path(os.environ.get("SCREENSHOTS", "docs/images"))
 
 
 def shoot(page: Page, name: str, full: bool = False) -> None:
-    """A settled page, with few colours, so that the file is small."""
+    """A settled page."""
     page.wait_for_timeout(1_500)
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     path = DIRECTORY / f"{name}.png"
     page.screenshot(path=path, full_page=full)
     with Image.open(path) as image:
-        image.convert("RGB").quantize(192, dither=Image.Dither.NONE).save(path, optimize=True)
+        image.convert("RGB").save(path, optimize=True)
 
 
 def busy(identity: Identity) -> None:

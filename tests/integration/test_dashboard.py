@@ -144,6 +144,7 @@ def test_the_list_is_sent_again_when_a_task_changes(member):
 def test_a_task_is_sent_again_when_it_makes_progress(member):
     client, identity = member
     task = make_task(Status.RUNNING, identity)
+    scene.progress(task, 2, 10)  # the phase stays from here on: only the progress changes
     address = f"/ui/_tasks/{task.pk}/"
     tag = client.get(address)["ETag"]
     assert client.get(address, headers={"If-None-Match": tag}).status_code == 304
@@ -223,6 +224,15 @@ def test_empty_pages_say_what_to_do(member):
 
 
 # ---------------------------------------------------------------- a task
+
+
+def test_parameters_inside_parameters_are_shown_by_their_path(member):
+    client, identity = member
+    task = make_task(Status.PENDING, identity, parameters={"simulate": {"seconds": 4.0, "fail": None}, "stop": []})
+    page = text_of(client.get(f"{TASKS}{task.pk}/"))
+    assert "<dt>simulate.seconds</dt><dd>4.0</dd>" in page
+    assert "simulate.fail</dt>" not in page
+    assert "<dt>stop</dt>" not in page
 
 
 def test_what_people_and_models_write_is_text_and_not_html(member):
