@@ -6,7 +6,8 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils import timezone
 
 from tenants_app import keys
@@ -56,9 +57,15 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             super().save_model(request, obj, form, change)
             key_cache.clear()
             return
-        row, key = keys.create(obj.organization, obj.name, obj.user, obj.expires_at)
+        row, secret = keys.create(obj.organization, obj.name, obj.user, obj.expires_at)
+        vars(obj)["secret"] = secret
         obj.pk, obj.prefix = row.pk, row.prefix
-        self.message_user(request, f"The key, shown this one time: {key}", messages.WARNING)
+
+    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
+        """The one time that the key is shown: on a page that nobody keeps, not in a message, which may be a cookie."""
+        context = {**self.admin_site.each_context(request), "title": "The new API key"}
+        context |= {"key": obj, "secret": vars(obj)["secret"]}
+        return render(request, "admin/tenants_app/apikey/created.html", context)
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiKey]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django_celery_results.admin import TaskResultAdmin
-from django_celery_results.models import TaskResult
+from django_celery_results.models import GroupResult, TaskResult
 
 from tasks_app.admin.read_only import ReadOnly
 
-admin.site.unregister(TaskResult)
+admin.site.unregister([TaskResult, GroupResult])  # Baton makes no groups
 
 
 @admin.register(TaskResult)

@@ -15,7 +15,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from tasks_app import services
+from tasks_app.admin.filters import FILTERS
 from tasks_app.admin.inlines import ArtifactInline, AttemptInline, EventInline
+from tasks_app.admin.paging import CappedPaginator
 from tasks_app.admin.read_only import ReadOnly
 from tasks_app.models import Task
 from tasks_app.services import CancelAnswer
@@ -34,8 +36,8 @@ Outcome = tuple[int, str]  # a message level and what to say
 class TaskAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("id", "status", "task_type", "model", "organization", "priority", "worker", "attempt", "created_at",
                     "page")  # fmt: skip
-    list_filter = ("status", "task_type", ("organization", admin.RelatedOnlyFieldListFilter), "model", "worker",
-                   "created_at")  # fmt: skip
+    list_filter = FILTERS
+    paginator = CappedPaginator
     search_fields = ("=id",)
     search_help_text = "The exact id of a task"
     list_select_related = ("organization",)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
 from tasks_app.dashboard.form_fields import IMAGE, FormField
@@ -81,7 +82,9 @@ def _number(text: str) -> Any:
 
 
 def _data_url(image: UploadedFile[bytes]) -> str:
-    return f"data:{image.content_type};base64,{base64.b64encode(image.read()).decode()}"
+    """One byte more than is allowed is enough for the refusal, however large the file."""
+    content = image.read(settings.MAX_IMAGE_BYTES + 1)
+    return f"data:{image.content_type};base64,{base64.b64encode(content).decode()}"
 
 
 def _put(body: dict[str, Any], path: list[str], value: Any) -> None:
