@@ -16,11 +16,16 @@ setup: ## Make .venv and install what a run needs
 run: setup ## Start Baton on http://127.0.0.1:8002 (PORT=, DATA_DIR=, WORKERS=); Ctrl-C stops it
 	@exec $(PY) -m orchestrator.local --follow-parent
 
-test: setup-dev ## All tests (ARGS= goes to pytest)
+test: setup-dev ## All tests; what needs the machine to itself comes last (ARGS= for a part)
+ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
+else
+	@$(PY) -m pytest -n 2 --dist loadfile -m "not faults and not browser"
+	@exec $(PY) -m pytest -m "faults or browser"
+endif
 
 test-quick: setup-dev ## The tests for every day: no browser, no killed processes
-	@exec $(PY) -m pytest -m "not faults and not browser and not slow and not gpu" $(ARGS)
+	@exec $(PY) -m pytest -n 2 --dist loadfile -m "not faults and not browser and not slow and not gpu" $(ARGS)
 
 check: setup-dev ## Lint, types and the quick tests
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(MYPY_ENV) $(PY) -m mypy

@@ -66,7 +66,6 @@ class Attempt:
         self._phase = Phase.LOADING_MODEL
         self._progress: dict[str, Any] | None = None
         self._load_seconds: float | None = None
-        self._changed = False
         self._text: list[str] = []  # what a language model said so far: kept if the attempt is killed
         self._clock = _Clock()
         self._stop: _Stop | None = None
@@ -80,7 +79,6 @@ class Attempt:
 
     def beat(self) -> Beat:
         with self._lock:
-            changed, self._changed = self._changed, False
             return Beat(
                 task_id=self.claimed.task_id,
                 attempt_id=self.claimed.attempt_id,
@@ -88,8 +86,12 @@ class Attempt:
                 phase=self._phase,
                 progress=self._progress,
                 model_load_seconds=self._load_seconds,
-                changed=changed,
             )
+
+    @property
+    def progress(self) -> dict[str, Any] | None:
+        """How far it came."""
+        return self._progress
 
     # ------------------------------------------------------------ the attempt's own thread
 
@@ -101,15 +103,27 @@ class Attempt:
         with tempfile.TemporaryDirectory(prefix="baton-attempt-", ignore_cleanup_errors=True) as directory:
             try:
                 request = self._request(self._model, Path(directory))
-                self._keeper.submit(request, self._inbox.put, ENGINE_READY_SECONDS)
+                self._keeper.submit(request, self._inbox.put, ENGINE_READY_SECONDS, wanted=self._inbox.empty)
             except PreparationFailed as error:
                 return Failed(error.code, str(error), error.param)
             except EngineGone as error:
-                return Failed(FailureCode.ENGINE_CRASHED, f"The engine could not take the task: {error}.")
+                return self._not_taken(error)
             try:
                 return self._follow()
             finally:
                 self._keeper.forget(str(self.claimed.attempt_id))
+
+    def _not_taken(self, error: EngineGone) -> Outcome | None:
+        """No engine came up in time, or a stop arrived while the attempt still waited for one."""
+        if self._inbox.empty():
+            return Failed(FailureCode.ENGINE_CRASHED, f"The engine could not take the task: {error}.")
+        match self._inbox.get():
+            case _Stop(kind="fenced"):
+                return None
+            case _Stop(kind="cancel"):
+                return Cancelled(CancelMode.COOPERATIVE, datetime.now(UTC))
+            case _:
+                return Returned("The worker is stopping.")
 
     def _request(self, model: Model, directory: Path) -> Submit:
         return Submit(
@@ -163,7 +177,6 @@ class Attempt:
             if message.phase == "inference":
                 self._clock.inference = time.monotonic()
                 self._load_seconds = message.model_load_seconds
-            self._changed = True
         self._on_change()
 
     def _note(self, message: Progress) -> None:
@@ -174,7 +187,6 @@ class Attempt:
                 "step": message.step,
                 "total_steps": message.total_steps,
             }
-            self._changed = True
         self._on_change()
 
     def _ask_to_stop(self, stop: _Stop) -> None:
@@ -212,7 +224,7 @@ class Attempt:
         match outcome:
             case EngineCompleted():
                 with self._lock:
-                    self._phase, self._changed = Phase.STORING_RESULT, True
+                    self._phase = Phase.STORING_RESULT
                 return results.store(outcome, self.claimed.task_id, measured)
             case EngineFailed():
                 return results.failed(outcome, measured)

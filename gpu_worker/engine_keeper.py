@@ -73,12 +73,15 @@ class EngineKeeper:
 
     # ------------------------------------------------------------ from the attempts
 
-    def submit(self, request: Submit, listener: Listener, timeout: float) -> None:
-        """Hand a request to the engine, waiting up to `timeout` seconds for one that is ready. Raises EngineGone."""
+    def submit(self, request: Submit, listener: Listener, timeout: float, wanted: Callable[[], bool]) -> None:
+        """Hand a request to the engine, waiting for one that is ready as long as it is `wanted`.
+
+        Raises EngineGone after `timeout` seconds, or when it is no longer wanted; nothing was submitted then.
+        """
         deadline = time.monotonic() + timeout
         tried: _Life | None = None
         while True:
-            life = tried = self._ready_life(deadline, other_than=tried)
+            life = tried = self._ready_life(deadline, wanted, other_than=tried)
             with self._lock:
                 life.listeners[request.request_id] = listener
                 life.models[request.request_id] = request.model.name
@@ -90,11 +93,12 @@ class EngineKeeper:
                         return  # its death has been told to all listeners, this one too
                     self.forget(request.request_id)
 
-    def _ready_life(self, deadline: float, other_than: _Life | None) -> _Life:
+    def _ready_life(self, deadline: float, wanted: Callable[[], bool], other_than: _Life | None) -> _Life:
         with self._changed:
             while self._life is None or self._life.ready is None or self._life is other_than:
-                if not self._changed.wait(max(0.0, deadline - time.monotonic())) and time.monotonic() >= deadline:
+                if time.monotonic() >= deadline or not wanted():
                     raise EngineGone("no engine became ready in time")
+                self._changed.wait(WATCH_INTERVAL)
             return self._life
 
     def cancel(self, request_id: str) -> None:

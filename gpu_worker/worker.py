@@ -89,7 +89,7 @@ class Worker:
 
     def _finish(self, attempt: Attempt, outcome: Outcome) -> None:
         try:
-            status = self._reporter.finish(Finish(attempt.claimed, outcome))
+            status = self._reporter.finish(Finish(attempt.claimed, outcome, attempt.progress))
         except DatabaseError as error:
             log.exception("outcome_refused")
             self._discard(outcome)

@@ -13,8 +13,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
-from django.core.signals import request_started
-from django.db import close_old_connections, connection, reset_queries
+from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
 
 from tasks_app.realtime import holding
@@ -25,9 +24,6 @@ class ThreadedHandler(ASGIHandler):
     def __init__(self) -> None:
         self.changes = Changes()
         self._threads = ThreadPoolExecutor(settings.WEB_THREADS, thread_name_prefix="web")
-        # They would cost a thread hop each before every request, to tend connections that `_look` tends itself.
-        request_started.disconnect(close_old_connections)
-        request_started.disconnect(reset_queries)
         super().__init__()
 
     def load_middleware(self, is_async: bool = False) -> None:
@@ -46,6 +42,11 @@ class ThreadedHandler(ASGIHandler):
             return await holding.answer(request, on_thread, self.changes)
 
         self._middleware_chain = answer
+
+    async def close(self) -> None:
+        """End the subscription and the threads, for whoever runs more than one server in a process."""
+        await self.changes.close()
+        self._threads.shutdown()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":

@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 
 import redis
 import structlog
-from celery import current_app
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
+from kombu import Connection
+from kombu.exceptions import KombuError
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -110,7 +111,7 @@ def _worker() -> Verdict:
 
 def ask_broker() -> dict[str, Verdict]:
     url = settings.CELERY_BROKER_URL
-    return {"broker": _redis(url) if url.startswith(("redis", "rediss")) else _other_broker()}
+    return {"broker": _redis(url) if url.startswith(("redis", "rediss")) else _other_broker(url)}
 
 
 def _redis(url: str) -> Verdict:
@@ -133,11 +134,11 @@ def _eviction(client: redis.Redis) -> Verdict:
     return Verdict(True, "answers, noeviction")
 
 
-def _other_broker() -> Verdict:
+def _other_broker(url: str) -> Verdict:
     try:
-        with current_app.connection_for_write(connect_timeout=1.0) as broker:
-            broker.ensure_connection(max_retries=0, timeout=1.0)
-    except (OSError, *current_app.connection_for_write().connection_errors) as error:
+        with Connection(url, connect_timeout=1.0) as broker:
+            broker.ensure_connection(max_retries=1, timeout=1.0)
+    except (KombuError, OSError) as error:
         return Verdict(False, str(error) or type(error).__name__)
     return Verdict(True, "answers")
 

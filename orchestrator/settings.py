@@ -141,7 +141,6 @@ CANCEL_GRACE_SECONDS = env.float("CANCEL_GRACE_SECONDS", 5.0)  # cooperative sto
 STALL_SECONDS = env.float("STALL_SECONDS", 120.0)  # no step of a busy model for so long: the engine hangs
 MODEL_LOAD_SECONDS = env.float("MODEL_LOAD_SECONDS", 1800.0)  # a load that takes longer has failed
 WORKER_NAME = env.str("WORKER_NAME", "")  # empty: the part of Celery's --hostname before the @
-WORKER_SLOTS = env.int("WORKER_SLOTS", 4)  # attempts at once on one worker
 WORKER_KINDS = env.list("WORKER_KINDS", ["llm", "stable_diffusion", "tts", "image_to_text"])
 WORKER_MODELS: list[str] = env.list("WORKER_MODELS", [])  # names this worker may run; empty: all of the catalogue
 WORKER_DRAIN_SECONDS = env.float("WORKER_DRAIN_SECONDS", 30.0)  # SIGTERM: so long running work may still finish

@@ -38,5 +38,5 @@ def append(events: Iterable[tuple[UUID, int, str, dict[str, Any]]]) -> None:
     rows = [{"task_id": task, "seq": seq, "type": kind, "data": data} for task, seq, kind, data in events]
     with connection.cursor() as cursor:
         cursor.execute(APPEND, [as_json(rows)])
-    ids = dict.fromkeys(task for task, *_ in events)
-    transaction.on_commit(lambda: hints.changed(ids))
+    tasks = {task: kind in FINAL_TYPES.values() for task, _, kind, _ in events}
+    transaction.on_commit(lambda: hints.changed(tasks))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable
+from collections.abc import Mapping
 from uuid import UUID
 
 import redis
 import structlog
 from django.conf import settings
 
-CHANGED = "baton:changed"  # payload: task ids, separated by spaces
+CHANGED = "baton:changed"  # payload: task ids, separated by spaces; with a ! before it: has ended or is gone
 WAKE = "baton:wake"  # payload: empty
 QUEUE_SIZE = 10_000  # hints; more than that is no longer live
 PAUSE_AFTER_ERROR = 1.0  # seconds
@@ -74,10 +74,10 @@ class _Publisher:
 _publisher = _Publisher()
 
 
-def changed(task_ids: Iterable[UUID]) -> None:
-    """Call after the commit."""
-    if settings.REDIS_URL and (payload := " ".join(map(str, task_ids))):
-        _publisher.put(CHANGED, payload)
+def changed(tasks: Mapping[UUID, bool]) -> None:
+    """Call after the commit, with whether each task has ended."""
+    if settings.REDIS_URL and tasks:
+        _publisher.put(CHANGED, " ".join(f"{'!' * ended}{task}" for task, ended in tasks.items()))
 
 
 def wake_scheduler() -> None:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from django.conf import settings
 
-from tasks_app import hints
 from tasks_app.sql import as_json, returning
 from tasks_app.states import Status
 
@@ -24,7 +23,6 @@ class Beat:
     phase: str
     progress: dict[str, Any] | None
     model_load_seconds: float | None
-    changed: bool  # since the last beat: whoever watches is told
 
 
 RENEW = """
@@ -44,5 +42,4 @@ def renew(beats: Sequence[Beat]) -> dict[UUID, Status]:
     if not beats:
         return {}
     rows = returning(RENEW, [settings.LEASE_SECONDS, as_json([asdict(beat) for beat in beats])])
-    hints.changed(beat.task_id for beat in beats if beat.changed)
     return {row.attempt_id: Status(row.status) for row in rows}

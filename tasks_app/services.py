@@ -163,5 +163,5 @@ def delete(task: Task, by: str, force: bool = False) -> None:
         UsageRecord.objects.create(id=locked.pk, **{name: getattr(locked, name) for name in ACCOUNTED})
         locked.delete()
         transaction.on_commit(lambda: artifacts.discard(files))
-    hints.changed([task.pk])
+    hints.changed({task.pk: True})
     hints.wake_scheduler()

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tenants_app.models import ApiKey, Organization
@@ -20,12 +21,19 @@ FORM = re.compile(r"baton_([a-z0-9]{8})_([\w-]{43})\Z", re.ASCII)
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
-def create(organization: Organization, name: str, user: User | None = None) -> tuple[ApiKey, str]:
+def create(
+    organization: Organization, name: str, user: User | None = None, expires_at: datetime | None = None
+) -> tuple[ApiKey, str]:
     """The row and the key in clear, which is shown this one time and never again."""
     prefix = "".join(secrets.choice(ALPHABET) for _ in range(8))
     secret = secrets.token_urlsafe(32)
     row = ApiKey.objects.create(
-        organization=organization, user=user, name=name, prefix=prefix, secret_sha256=_digest(secret)
+        organization=organization,
+        user=user,
+        name=name,
+        expires_at=expires_at,
+        prefix=prefix,
+        secret_sha256=_digest(secret),
     )
     return row, f"baton_{prefix}_{secret}"
 

@@ -12,6 +12,7 @@ from orchestrator.check.report import Result, failed, passed
 from orchestrator.check.trouble import Unreachable
 
 Json = dict[str, Any]
+ENGINE_WITHIN = 10.0  # seconds; a new engine says that it is ready long before torch is there
 LISTED = 4  # workers that are described by name
 
 
@@ -37,21 +38,35 @@ def key(api: Api) -> Result:
 
 
 def workers(api: Api) -> Result:
-    health, stats = api.get("/tasks/workers/health"), api.get("/tasks/workers/stats")
-    known = list(stats["workers"].values())
+    """Somebody must be online, and its engine must be ready; one that was just started gets a moment."""
+    deadline = time.monotonic() + ENGINE_WITHIN
+    health, known = _workers(api)
+    while health["online_workers"] and not _ready(known) and time.monotonic() < deadline:
+        time.sleep(0.2)
+        health, known = _workers(api)
     described = "; ".join(_describe(worker) for worker in known[:LISTED])
     if len(known) > LISTED:
         described += f"; and {len(known) - LISTED} more"
     counts = {"total": health["total_workers"], "online": health["online_workers"], "status": health["status"]}
-    if not health["online_workers"]:
+    if not counts["online"]:
         return failed("workers", f"none is online. {described}".rstrip(". "), advice.START_WORKER, **counts)
+    if not _ready(known):
+        return failed("workers", f"no engine is ready: {described}", advice.FAILURES["engine_crashed"], **counts)
     return passed("workers", f"{counts['online']} of {counts['total']} online: {described}", **counts)
+
+
+def _workers(api: Api) -> tuple[Json, list[Json]]:
+    return api.get("/tasks/workers/health"), list(api.get("/tasks/workers/stats")["workers"].values())
+
+
+def _ready(known: list[Json]) -> bool:
+    return any(worker["status"] == "online" and worker["engine_state"] == "ready" for worker in known)
 
 
 def _describe(worker: Json) -> str:
     if worker["status"] != "online":
         return f"{worker['name']} is {worker['status']}, last heartbeat {worker['last_heartbeat']}"
-    words = [f"{worker['name']} on {_devices(worker) or 'no device yet'}", f"{worker['slots']} slots"]
+    words = [f"{worker['name']} on {_devices(worker)}", f"{worker['slots']} slots"]
     if worker["state"] != "active":
         words.append(worker["state"])
     if worker["engine_state"] != "ready":
@@ -61,4 +76,4 @@ def _describe(worker: Json) -> str:
 
 
 def _devices(worker: Json) -> str:
-    return " and ".join(str(gpu["name"] or gpu["type"]) for gpu in worker["gpus"])
+    return " and ".join(gpu["name"] or gpu["type"] or "no device yet" for gpu in worker["gpus"]) or "no device yet"

@@ -35,14 +35,19 @@ class Places:
     broker_sockets: Path
 
 
+def locate(data_dir: Path) -> Places:
+    sockets = _socket_directory(data_dir)
+    return Places(data_dir, data_dir / "log", data_dir / "run", sockets / "pg", sockets / "broker")
+
+
 def prepare(data_dir: Path, account: Account) -> Places:
     """Make the directories.
 
     Raises:
         StartError: DATA_DIR cannot be written, or somebody else owns the directory for the sockets.
     """
-    sockets = _socket_directory(data_dir)
-    places = Places(data_dir, data_dir / "log", data_dir / "run", sockets / "pg", sockets / "broker")
+    places = locate(data_dir)
+    sockets = places.postgres_sockets.parent
     # PostgreSQL's account has to pass through, and nobody else has to see what is inside.
     passable = 0o700 if account.is_ours else 0o711
     try:

@@ -1,10 +1,11 @@
 """Baton's own processes: web, scheduler and workers, as command lines.
 
-Called by `stack`. The same processes are named in `deploy/`; a change here is a change there.
+Called by `stack`.
 """
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from orchestrator.local.configuration import PROJECT
 from orchestrator.local.program import Program
@@ -12,6 +13,8 @@ from orchestrator.local.program import Program
 OPEN_STREAMS_TIME = 3  # seconds; the web server waits for ever for an open event stream unless it is told not to
 DRAIN_TIME = 8.0  # seconds a worker lets running tasks finish; then it gives them back
 WORKER_SLOTS = "4"
+GPUS = Path("/proc/driver/nvidia/gpus")  # one entry each, where there is NVIDIA's driver
+ROOT_WARNING = "ignore:You're running the worker with superuser"  # in a container that is the ordinary case
 
 
 def prepare(environment: Mapping[str, str]) -> Program:
@@ -42,5 +45,14 @@ def worker(environment: Mapping[str, str], number: int) -> Program:
         *("--prefetch-multiplier", "1", "--without-gossip", "--without-mingle", "--loglevel", "INFO"),
     )
     drain = float(environment.get("WORKER_DRAIN_SECONDS") or DRAIN_TIME)
-    own = {**environment, "WORKER_NAME": name, "WORKER_DRAIN_SECONDS": str(drain)}
+    own = {**environment, **_device(environment, number)}
+    own |= {"WORKER_NAME": name, "WORKER_DRAIN_SECONDS": str(drain), "PYTHONWARNINGS": ROOT_WARNING}
     return Program(f"worker-{number}", command, own, PROJECT, grace=drain + 2.0)
+
+
+def _device(environment: Mapping[str, str], number: int) -> dict[str, str]:
+    """One GPU each, in turn; nothing where there is none or where somebody has chosen already."""
+    gpus = len(list(GPUS.iterdir())) if GPUS.is_dir() else 0
+    if not gpus or environment.get("CUDA_VISIBLE_DEVICES"):
+        return {}
+    return {"CUDA_VISIBLE_DEVICES": str((number - 1) % gpus)}

@@ -89,6 +89,9 @@ def _bounded(name: str, low: int, high: int, description: str) -> OpenApiParamet
 TASK_ID = OpenApiParameter("task_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 ARTIFACT_ID = OpenApiParameter("artifact_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 WAIT = _bounded("wait", 0, 30, "Hold the answer for up to so many seconds, until the task changes.")
+UNTIL = _query(
+    "until", description="What `wait` waits for: any change (the default), or the end.", enum=["change", "end"]
+)
 FILTERS = [
     _query("status", description="Repeatable; Celery's words too.", enum=[*Status, *CELERY_WORDS], many=True),
     _query("task_type", enum=TaskType.values),
@@ -122,7 +125,7 @@ read_task = call(
     operation_id="read_task",
     tags=[TASKS],
     summary="Read a task",
-    parameters=[TASK_ID, WAIT, OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER)],
+    parameters=[TASK_ID, WAIT, UNTIL, OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER)],
     responses={200: shapes.Task, 304: OpenApiResponse(description="Not changed."), **_errors(400, 404)},
 )
 delete_task = call(

@@ -5,10 +5,12 @@ schema says what is wrong with it.
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
 from tasks_app.dashboard.form_fields import IMAGE, FormField
@@ -73,13 +75,16 @@ def _number(text: str) -> Any:
     if WHOLE.match(text):
         return int(text)
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return text
+    return number if math.isfinite(number) else text  # JSON has no word for the others
 
 
 def _data_url(image: UploadedFile[bytes]) -> str:
-    return f"data:{image.content_type};base64,{base64.b64encode(image.read()).decode()}"
+    """One byte more than is allowed is enough for the refusal, however large the file."""
+    content = image.read(settings.MAX_IMAGE_BYTES + 1)
+    return f"data:{image.content_type};base64,{base64.b64encode(content).decode()}"
 
 
 def _put(body: dict[str, Any], path: list[str], value: Any) -> None:

@@ -40,7 +40,7 @@ def line(summary: Summary, leading: bool) -> str:
         for number, word in ((summary.lost, "lost"), (summary.late, "late"), (summary.paused, "paused or draining"))
         if number
     ]
-    return f"Of {summary.total} workers {', '.join(missing)}." if missing else "All systems normal"
+    return f"{', '.join(missing)}, of {summary.total} workers." if missing else "All systems normal"
 
 
 def _shown(worker: dict[str, Any]) -> dict[str, Any]:

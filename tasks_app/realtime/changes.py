@@ -6,8 +6,10 @@ A hint may be lost, so a waiter also looks by itself every second: this makes wa
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 import redis.asyncio
 import structlog
@@ -17,39 +19,74 @@ from redis.exceptions import RedisError
 from tasks_app import hints
 
 LOOK_AGAIN = 1.0  # seconds after which a waiter re-reads without a hint
+REMEMBERED = 10_000  # tasks whose last hint is known, for those who begin to wait just after it
 log = structlog.get_logger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Waiter:
+    """`wake` is set by a hint on its task; one that waits for the end sleeps through all the others."""
+
+    until_ended: bool
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait(self, seconds: float) -> None:
+        """Until a hint, or until it is time to look again, or for `seconds`."""
+        try:
+            await asyncio.wait_for(self.wake.wait(), min(seconds, LOOK_AGAIN))
+        except TimeoutError:
+            return
+        finally:
+            self.wake.clear()
 
 
 class Changes:
     def __init__(self) -> None:
-        self._waiters: dict[str, set[asyncio.Event]] = {}
+        self.tick = 0  # counts the hints
+        self._recent: OrderedDict[str, int] = OrderedDict()  # the tick of each task's last hint
+        self._waiters: dict[str, set[Waiter]] = {}
         self._listener: asyncio.Task[None] | None = None
 
-    @asynccontextmanager
-    async def watch(self, task_id: str) -> AsyncIterator[asyncio.Event]:
-        """Set whenever the task may have changed. Enter before reading the state that must not be missed."""
+    def listen(self) -> None:
+        """Subscribe, unless that was done; needs the running event loop."""
         if self._listener is None or self._listener.done():
             self._listener = asyncio.get_running_loop().create_task(self._listen())
-        event = asyncio.Event()
-        self._waiters.setdefault(task_id, set()).add(event)
+
+    def waiting(self, task_id: str) -> int:
+        return len(self._waiters.get(task_id, ()))
+
+    @asynccontextmanager
+    async def watch(self, task_id: str, until_ended: bool, since: int) -> AsyncIterator[Waiter]:
+        """A waiter that is awake already if the task was hinted at after tick `since`."""
+        waiter = Waiter(until_ended)
+        if self._recent.get(task_id, 0) > since:
+            waiter.wake.set()
+        self._waiters.setdefault(task_id, set()).add(waiter)
         try:
-            yield event
+            yield waiter
         finally:
-            self._waiters[task_id].discard(event)
+            self._waiters[task_id].discard(waiter)
             if not self._waiters[task_id]:
                 del self._waiters[task_id]
 
     async def close(self) -> None:
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
-            self._listener = None
+        while self._listener is not None:
+            self._listener.cancel()  # more than once: while it connects, redis-py takes a cancellation for a time-out
+            done, _ = await asyncio.wait([self._listener], timeout=0.1)
+            self._listener = None if done else self._listener
 
-    def wake(self, task_ids: str) -> None:
-        """`task_ids` as hints carry them: separated by spaces."""
-        for task_id in task_ids.split():
-            for event in self._waiters.get(task_id, ()):
-                event.set()
+    def hear(self, hint: str) -> None:
+        """`hint` as `hints.changed` makes it."""
+        self.tick += 1
+        for word in hint.split():
+            task_id, ended = word.lstrip("!"), word.startswith("!")
+            self._recent[task_id] = self.tick
+            self._recent.move_to_end(task_id)
+            for waiter in self._waiters.get(task_id, ()):
+                if ended or not waiter.until_ended:
+                    waiter.wake.set()
+        while len(self._recent) > REMEMBERED:
+            self._recent.popitem(last=False)
 
     async def _listen(self) -> None:
         while settings.REDIS_URL:
@@ -66,14 +103,4 @@ class Changes:
             await subscription.subscribe(hints.CHANGED)
             while True:
                 if message := await subscription.get_message(timeout=5.0):
-                    self.wake(message["data"].decode())
-
-
-async def wait(event: asyncio.Event, seconds: float) -> None:
-    """Until a hint, or until it is time to look again, or for `seconds`."""
-    try:
-        await asyncio.wait_for(event.wait(), min(seconds, LOOK_AGAIN))
-    except TimeoutError:
-        return
-    finally:
-        event.clear()
+                    self.hear(message["data"].decode())

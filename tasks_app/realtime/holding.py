@@ -21,18 +21,25 @@ from tasks_app.states import FINAL
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Ask again as long as the task's log ends with `seq`, and not longer than `until` (monotonic)."""
+    """Ask again while the task's log ends with `seq`, or until it has ended; not longer than `until` (monotonic)."""
 
     task_id: str
-    seq: int
+    seq: int | None  # None: until it has ended
     until: float
 
+    def is_over(self, task: Task) -> bool:
+        unchanged = self.seq is None or task.last_seq == self.seq
+        return task.status in FINAL or not unchanged or time.monotonic() >= self.until
 
-def hold_while_unchanged(request: Request, response: Response, task: Task, seconds: int) -> Response:
+
+def hold_while_unchanged(
+    request: Request, response: Response, task: Task, seconds: int, until_ended: bool = False
+) -> Response:
     """Mark the answer to be held for up to `seconds`. The first look decides what counts as unchanged."""
-    first = getattr(request._request, "hold", None) or Hold(str(task.pk), task.last_seq, time.monotonic() + seconds)
-    if task.status not in FINAL and task.last_seq == first.seq and time.monotonic() < first.until:
-        response.hold = first  # type: ignore[attr-defined]
+    seq = None if until_ended else task.last_seq
+    hold = getattr(request._request, "hold", None) or Hold(str(task.pk), seq, time.monotonic() + seconds)
+    if not hold.is_over(task):
+        response.hold = hold  # type: ignore[attr-defined]
     return response
 
 
@@ -40,14 +47,15 @@ async def answer(
     request: HttpRequest, look: Callable[[HttpRequest], Awaitable[HttpResponseBase]], watching: changes.Changes
 ) -> HttpResponseBase:
     """What `look` says once it no longer asks to be held."""
+    watching.listen()
+    before = watching.tick
     response = await look(request)
     hold: Hold | None = getattr(response, "hold", None)
     if hold is None:
         return response
     request.hold = hold  # type: ignore[attr-defined]
-    async with watching.watch(hold.task_id) as changed:
-        response = await look(request)  # what changed before the watch began is seen now
+    async with watching.watch(hold.task_id, hold.seq is None, since=before) as waiter:
         while getattr(response, "hold", None):
-            await changes.wait(changed, hold.until - time.monotonic())
+            await waiter.wait(hold.until - time.monotonic())
             response = await look(request)
     return response

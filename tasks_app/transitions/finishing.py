@@ -22,6 +22,7 @@ from tasks_app.transitions.placing import Claimed
 class Finish:
     claimed: Claimed
     outcome: Outcome
+    progress: dict[str, Any] | None = None  # the last one; the beats may have missed it
 
 
 # A task that was asked to stop never goes back to the queue and never fails: it is cancelled, unless it won the race.
@@ -35,7 +36,8 @@ UPDATE tasks_app_task t
        cancellation = CASE {_STATUS} WHEN 'cancelled' THEN t.cancellation || jsonb_build_object(
            'acknowledged_at', COALESCE(f.acknowledged_at, now()), 'stopped_at', now(), 'mode', f.mode)
            ELSE t.cancellation END,
-       progress = CASE {_STATUS} WHEN 'completed' THEN t.progress || '{{"fraction": 1.0}}' ELSE t.progress END,
+       progress = COALESCE(f.progress, t.progress)
+                  || CASE {_STATUS} WHEN 'completed' THEN '{{"fraction": 1.0}}' ELSE '{{}}' END::jsonb,
        worker = CASE {_STATUS} WHEN 'pending' THEN NULL ELSE t.worker END,
        attempt_id = CASE {_STATUS} WHEN 'pending' THEN NULL ELSE t.attempt_id END,
        avoid_worker = CASE {_STATUS} WHEN 'pending' THEN t.worker END,
@@ -47,7 +49,7 @@ UPDATE tasks_app_task t
        input_tokens = f.input_tokens, output_tokens = f.output_tokens, images = f.images,
        audio_seconds = f.audio_seconds
   FROM jsonb_to_recordset(%s::jsonb) AS f(
-       task_id uuid, attempt_id uuid, token uuid, target text, result jsonb, error jsonb, mode text,
+       task_id uuid, attempt_id uuid, token uuid, target text, result jsonb, error jsonb, mode text, progress jsonb,
        acknowledged_at timestamptz, delay float, free int, gpu_seconds float, model_load_seconds float,
        inference_seconds float, input_tokens int, output_tokens int, images int, audio_seconds float)
  WHERE t.id = f.task_id AND t.attempt_id = f.attempt_id AND t.lease_token = f.token
@@ -93,6 +95,7 @@ def _record(finish: Finish) -> dict[str, Any]:
         "token": claimed.token,
         "target": target,
         "delay": delay,
+        "progress": finish.progress,
         "free": 1 if isinstance(outcome, Returned) else 0,
         "result": outcome.result if isinstance(outcome, Completed | Cancelled) else None,
         "error": error,

@@ -7,19 +7,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tasks_app import metrics
-from tenants_app.authentication import key_cache
 from tenants_app.identity import Identity
 from tenants_app.models import ApiKey, Organization
 from tests.factories import make_key, make_organization, make_simulated_models
-from workers_app.selectors import model_cache
-
-
-@pytest.fixture(autouse=True)
-def _forget_what_earlier_tests_saw() -> None:
-    key_cache.clear()
-    metrics.forget()
-    model_cache.clear()
 
 
 @pytest.fixture

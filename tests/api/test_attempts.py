@@ -26,7 +26,8 @@ def test_each_attempt_tells_where_it_ran_and_how_it_ended(api: Client, identity:
     first_row, second_row = response.json()["results"]
     assert (first_row["number"], first_row["worker_id"], first_row["outcome"]) == (1, "gpu-1", "failed")
     assert first_row["error"] == {
-        "type": "server_error", "code": "engine_crashed", "message": "the engine died", "param": None, "retryable": True,
+        "type": "server_error", "code": "engine_crashed", "message": "the engine died", "param": None,
+        "retryable": True,
     }  # fmt: skip
     assert (second_row["attempt_id"], second_row["outcome"]) == (str(second.attempt_id), None)
     assert b"secret" not in response.content

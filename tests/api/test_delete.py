@@ -13,7 +13,7 @@ from tasks_app.outcomes import Completed
 from tasks_app.states import ACTIVE, FINAL
 from tenants_app.identity import Identity
 from tests.api.conftest import error_of
-from tests.factories import make_task, start, end
+from tests.factories import end, make_task, start
 
 pytestmark = pytest.mark.django_db
 

@@ -93,7 +93,7 @@ def test_progress_changes_the_etag(api: Client, identity: Identity) -> None:
     seen = set()
     for step in range(3):
         progress = {"fraction": step / 3, "step": step, "total_steps": 3}
-        renew([Beat(claimed.task_id, claimed.attempt_id, claimed.token, "inference", progress, 0.0, True)])
+        renew([Beat(claimed.task_id, claimed.attempt_id, claimed.token, "inference", progress, 0.0)])
         seen.add(api.get(f"/tasks/{claimed.task_id}")["ETag"])
     assert len(seen) == 3
 

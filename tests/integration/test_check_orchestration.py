@@ -118,6 +118,20 @@ def test_a_killed_worker_is_missed_by_name(stack: Stack) -> None:
     assert found["llm"] == ("–", "skipped: needs what failed above (worker)")
 
 
+def test_an_engine_that_does_not_start_is_told_though_its_worker_lives(stack: Stack) -> None:
+    kill_worker(stack)
+    stack.start_worker("w1", ENGINE_THREADS="none")
+    wait_until(lambda: stack.is_ready(workers=1), 60, "the worker")
+    done = check(stack)
+    kill_worker(stack)
+    found = lines(done)
+    assert done.returncode == 1
+    assert found["worker"][0] == "✓"
+    assert found["workers"][0] == "✗"
+    assert "no engine is ready: w1 on no device yet" in found["workers"][1]
+    assert found["llm"][1] == "skipped: needs what failed above (workers)"
+
+
 def test_a_broker_that_is_away_is_told(stack: Stack) -> None:
     reachable = stack.env["CELERY_BROKER_URL"]
     stack.env["CELERY_BROKER_URL"] = "redis://127.0.0.1:1/0"

@@ -14,6 +14,8 @@ from gpu_worker.demo_models.closed_vocabulary import tokenizer_of
 from gpu_worker.demo_models.robot_voice import CHARACTERS, FRAME, LOUDNESS, SAMPLE_RATE, sound_of
 from gpu_worker.demo_models.shapes import COLOURS, SHAPES, Drawing, dominant_colour, draw
 
+pytestmark = pytest.mark.slow  # seconds of torch
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # torch deprecates what diffusers still calls while it is imported
     from gpu_worker.demo_models import caption, chat, diffusion, voice

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import celery
 import pytest
@@ -19,6 +19,7 @@ from tests.factories import make_simulated_models, make_task, make_worker
 from workers_app.models import Model, Worker
 
 pytestmark = pytest.mark.django_db
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +73,7 @@ def test_a_message_carries_the_ids_and_nothing_that_could_not_be_lost(broker):
 
 
 @pytest.mark.parametrize(
-    "values", [{"state": "paused"}, {"state": "draining"}, {"stopping": True}, {"stopped_at": timezone.now()}], ids=str
+    "values", [{"state": "paused"}, {"state": "draining"}, {"stopping": True}, {"stopped_at": LONG_AGO}], ids=str
 )
 def test_a_worker_that_takes_no_work_gets_none(values):
     make_worker(**values)

@@ -6,6 +6,8 @@ import argparse
 import http.server
 import io
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,6 +21,7 @@ from orchestrator.check.command import NOT_EXAMINED, find_target
 from orchestrator.check.server_checks import web
 from orchestrator.check.trouble import Refused, Trouble, Unreachable
 
+ROOT = Path(__file__).resolve().parents[2]
 KEPT = {"url": "http://baton.example", "username": "operator", "password": "p", "api_key": "kept"}
 
 
@@ -109,3 +112,11 @@ def test_another_server_at_the_address_is_no_baton(elsewhere: Api) -> None:
 def test_a_refusal_without_our_envelope_is_still_told(elsewhere: Api) -> None:
     with pytest.raises(Refused, match="GET /tasks/ is answered 404: Not Found"):
         elsewhere.get("/tasks/")
+
+
+def test_the_checks_need_no_settings_and_load_nothing_of_the_server() -> None:
+    script = "import sys, orchestrator.check.command; print(*sys.modules, sep='\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env={}, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert not {"django", "celery", "psycopg", "redis", "torch"} & set(done.stdout.split())

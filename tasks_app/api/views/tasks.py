@@ -44,8 +44,9 @@ class TasksView(APIView):
 class TaskView(APIView):
     @documents.read_task
     def get(self, request: Request, task_id: str) -> Response:
-        query.refuse_unknown(request.query_params, {"wait"})
+        query.refuse_unknown(request.query_params, {"wait", "until"})
         wait = query.integer(request.query_params, "wait", 0, 0, MAX_WAIT)
+        until_ended = query.choice(request.query_params, "until", ("change", "end")) == "end"
         shown = task_or_404(request, task_id)
         tag = render.etag(shown.task)
         known = parse_etags(request.headers.get("If-None-Match", ""))
@@ -56,7 +57,8 @@ class TaskView(APIView):
         response["ETag"] = tag
         response["Cache-Control"] = "private, no-cache"
         # Whoever shows an old tag has not seen this state yet, so there is nothing to wait for.
-        return hold_while_unchanged(request, response, shown.task, wait if not known or tag in known else 0)
+        wait = wait if until_ended or not known or tag in known else 0
+        return hold_while_unchanged(request, response, shown.task, wait, until_ended)
 
     @documents.delete_task
     def delete(self, request: Request, task_id: str) -> Response:

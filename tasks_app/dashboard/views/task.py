@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from tasks_app import selectors
-from tasks_app.dashboard import curl, live, timeline, waiting
+from tasks_app.dashboard import curl, form_values, live, timeline, waiting
 from tasks_app.dashboard.access import signed_in, task_or_404
 from tasks_app.models import Artifact, Task
 from tasks_app.retries import RETRYABLE
@@ -62,7 +62,7 @@ def _context(request: HttpRequest, shown: Shown, why: str) -> dict[str, Any]:
         "result_template": select_template([f"{RESULTS}/{task.task_type}.html", f"{RESULTS}/other.html"]),
         "outputs": [_output(row, task) for row in shown.outputs],
         "source": _source(task),
-        "parameters": {name: value for name, value in task.parameters.items() if value not in (None, [])},
+        "parameters": {name: text for name, text in form_values.typed_of(task.parameters).items() if text},
         "result_json": orjson.dumps(task.result, option=orjson.OPT_INDENT_2).decode() if task.result else "",
         "retryable": (task.error or {}).get("code") in RETRYABLE,
         "curl": curl.of(task),

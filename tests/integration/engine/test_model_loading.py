@@ -11,6 +11,8 @@ import pytest
 from gpu_worker.engine.protocol import Completed, ModelSpec
 from tests.integration.engine.harness import Harness
 
+pytestmark = pytest.mark.slow  # seconds of torch
+
 Models = dict[str, ModelSpec]
 KINDS = {
     "chat": {"prompt": "x"},

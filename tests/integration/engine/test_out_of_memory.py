@@ -12,6 +12,8 @@ from gpu_worker.engine.protocol import Completed, Failed, ModelSpec, Submit
 from gpu_worker.runners import registry
 from tests.unit.engine.scripted import Bench
 
+pytestmark = pytest.mark.slow  # seconds of torch
+
 Models = dict[str, ModelSpec]
 PARAMETERS = {"max_new_tokens": 40, "seed": 1}
 

@@ -1,0 +1,127 @@
+"""GET /tasks/workers/health, /tasks/workers/stats, /workers/ and /models/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from tasks_app.scheduling import leader
+from tenants_app.identity import Identity
+from tests.api.conftest import error_of
+from tests.factories import make_task, make_worker
+from workers_app.models import Model
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def leading() -> Iterator[None]:
+    """A scheduler leads, on a session of its own."""
+    leadership = leader.Leadership()
+    assert leadership.held()
+    yield
+    leadership.give_up()
+
+
+def ago(**time: float) -> Any:
+    return timezone.now() - timedelta(**time)
+
+
+def health(client: Client) -> Any:
+    return client.get("/tasks/workers/health").json()
+
+
+def test_without_a_worker_nothing_can_start(api: Client, leading: None) -> None:
+    assert health(api) == {
+        "status": "down", "total_workers": 0, "online_workers": 0, "late_workers": 0, "lost_workers": 0,
+        "paused_workers": 0, "queue_info": {"gpu_queue": {"length": 0, "oldest_seconds": 0.0}},
+        "scheduler": {"leader": True},
+    }  # fmt: skip
+
+
+def test_without_a_scheduler_nothing_can_start(api: Client) -> None:
+    make_worker()
+    assert (health(api)["status"], health(api)["scheduler"]) == ("down", {"leader": False})
+
+
+def test_workers_that_live_are_healthy(api: Client, leading: None) -> None:
+    make_worker()
+    make_worker()
+    shown = health(api)
+    assert (shown["status"], shown["total_workers"], shown["online_workers"]) == ("healthy", 2, 2)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"heartbeat_at": timedelta(seconds=1)},
+        {"heartbeat_at": timedelta(minutes=30)},
+        {"state": "paused"},
+        {"state": "draining"},
+    ],
+)
+def test_a_worker_that_is_late_lost_or_held_back_makes_it_degraded(
+    api: Client, leading: None, trouble: dict[str, Any]
+) -> None:
+    make_worker()
+    values = {
+        name: timezone.now() - value if isinstance(value, timedelta) else value for name, value in trouble.items()
+    }
+    make_worker(**values)
+    assert health(api)["status"] == "degraded"
+
+
+def test_a_worker_that_left_long_ago_or_in_good_order_worries_nobody(api: Client, leading: None) -> None:
+    make_worker()
+    make_worker(heartbeat_at=ago(hours=2))
+    make_worker(stopped_at=ago(hours=2))
+    make_worker(stopped_at=ago(minutes=1))
+    shown = health(api)
+    assert (shown["status"], shown["total_workers"]) == ("healthy", 1)
+
+
+def test_the_queue_is_counted_for_everybody_and_names_nobody(api: Client) -> None:
+    for _ in range(2):
+        make_task()
+    response = api.get("/tasks/workers/health")
+    queue = response.json()["queue_info"]["gpu_queue"]
+    assert queue["length"] == 2
+    assert 0 <= queue["oldest_seconds"] < 60
+    assert b"org-" not in response.content
+
+
+def test_each_worker_tells_its_load_and_its_device(api: Client, identity: Identity) -> None:
+    device = {"type": "cuda", "name": "H200", "memory_total_mib": 142_000, "memory_used_mib": 900, "utilization": 40}
+    make_worker("gpu-1", device=device, warm_models=[{"name": "m", "memory_mib": 800}])
+    for status in ("dispatched", "running", "cancelling", "completed"):
+        make_task(status, identity, worker="gpu-1")
+    shown = api.get("/tasks/workers/stats").json()
+    worker = shown["workers"]["gpu-1"]
+    assert (shown["total_workers"], shown["online_workers"]) == (1, 1)
+    assert (worker["active_tasks"], worker["reserved_tasks"], worker["scheduled_tasks"]) == (2, 1, 0)
+    assert (worker["total_load"], worker["slots"], worker["status"], worker["state"]) == (3, 4, "online", "active")
+    assert worker["gpus"] == [
+        {**device, "temperature_c": None, "power_w": None, "loaded_models": [{"name": "m", "memory_mib": 800}]}
+    ]
+    assert api.get("/workers/").json() == {"results": [worker]}
+
+
+def test_models_are_listed_without_the_disabled_ones(api: Client, catalogue: None) -> None:
+    Model.objects.create(task_type="tts", name="voice-1", enabled=False)
+    Model.objects.create(task_type="tts", name="voice-2", limits={"speed": 2}, defaults={"speed": 1.5})
+    rows = api.get("/models/?task_type=tts").json()["results"]
+    assert [(row["name"], row["is_default"]) for row in rows] == [("simulated", True), ("voice-2", False)]
+    assert (rows[1]["limits"], rows[1]["defaults"]) == ({"speed": 2}, {"speed": 1.5})
+    assert len(api.get("/models").json()["results"]) == 5
+
+
+@pytest.mark.parametrize(
+    "url", ["/models/?task_type=x", "/workers/?a=1", "/tasks/workers/stats?a=1", "/tasks/workers/health?a=1"]
+)
+def test_a_wrong_parameter_is_refused(api: Client, url: str) -> None:
+    error_of(api.get(url), 400, "invalid_input")

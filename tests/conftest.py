@@ -1,0 +1,16 @@
+"""What every test starts with: empty caches, as a fresh process has them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks_app import metrics
+from tenants_app.authentication import key_cache
+from workers_app.selectors import model_cache
+
+
+@pytest.fixture(autouse=True)
+def _forget_what_earlier_tests_saw() -> None:
+    key_cache.clear()
+    metrics.forget()
+    model_cache.clear()
