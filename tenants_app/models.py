@@ -16,7 +16,12 @@ class Organization(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     slug = models.SlugField(max_length=63, unique=True)
     name = models.CharField(max_length=200)
+    weight = models.FloatField(default=1.0, db_default=1.0)  # of its share of the machines while all are busy
+    concurrency_limit = models.PositiveIntegerField(null=True, blank=True)  # tasks on workers at once; null: no limit
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(weight__gt=0), name="organization_has_weight")]
 
     def __str__(self) -> str:
         return self.slug

@@ -73,6 +73,8 @@ class Model(models.Model):
     description = models.CharField(max_length=500, blank=True)
     is_default = models.BooleanField(default=False)
     enabled = models.BooleanField(default=True)
+    concurrency_limit = models.PositiveIntegerField(null=True, blank=True)  # tasks on workers at once; null: no limit
+    worker_may_come = models.BooleanField(default=False, db_default=False)  # take tasks that nobody here can run yet
     from_file = models.BooleanField(default=False, editable=False)  # kept in step with the models file
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

@@ -1,9 +1,24 @@
-"""Rows of what is asked: the task, its attempts, its event log, its artifacts, and what deleted tasks had cost."""
+"""Rows of what is asked: the task, its attempts, its event log, its artifacts, and what deleted tasks had cost.
+
+And rows of what the scheduler has to keep: pauses, shares, learnt times.
+"""
 
 from tasks_app.models.artifact import Artifact
 from tasks_app.models.attempt import Attempt
 from tasks_app.models.event import TaskEvent
+from tasks_app.models.pause import Pause, PauseKind
+from tasks_app.models.scheduling import LearntTime, ShareAccount
 from tasks_app.models.task import Task
 from tasks_app.models.usage import UsageRecord
 
-__all__ = ["Artifact", "Attempt", "Task", "TaskEvent", "UsageRecord"]
+__all__ = [
+    "Artifact",
+    "Attempt",
+    "LearntTime",
+    "Pause",
+    "PauseKind",
+    "ShareAccount",
+    "Task",
+    "TaskEvent",
+    "UsageRecord",
+]

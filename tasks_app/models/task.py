@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from tasks_app.states import ACTIVE, FINAL, HELD, ON_WORKER, Phase, Status
 from tenants_app.ids import uuid7
@@ -96,7 +96,14 @@ class Task(models.Model):
         indexes = [
             # the scheduler's: small, because only waiting and working rows are in them
             models.Index(
-                fields=["task_type", "model", "-priority", "id"], name="task_waiting", condition=Q(status="pending")
+                "organization",
+                Coalesce("user", 0),
+                "task_type",
+                "model",
+                "priority",
+                "id",
+                name="task_queues",
+                condition=Q(status="pending"),
             ),
             models.Index(fields=["worker"], name="task_on_worker", condition=Q(status__in=sorted(ON_WORKER))),
             models.Index(fields=["start_deadline"], name="task_start_deadline", condition=Q(status="pending")),

@@ -16,8 +16,9 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from tasks_app import hints, transitions
-from tasks_app.scheduling import rounds
+from tasks_app.scheduling import books, rounds
 from tasks_app.scheduling.leader import Leadership
+from tasks_app.scheduling.memory import Memory
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +29,7 @@ class Scheduler:
         self._doorbell = Doorbell()
         self._stop = threading.Event()
         self._leading_since: float | None = None  # monotonic; healthy and leading without a break since then
+        self._memory: Memory | None = None  # of this leadership
         self._kept_house_at = 0.0
 
     def stop(self) -> None:
@@ -42,24 +44,24 @@ class Scheduler:
                 self._round()
             except (DatabaseError, psycopg.Error) as error:
                 log.warning("database_away", reason=str(error).strip())
-                self._leading_since = None
+                self._leading_since = self._memory = None
                 connection.close()
                 self._stop.wait(settings.SCHEDULER_INTERVAL)
         self._leadership.give_up()
 
     def _round(self) -> None:
         if not self._leadership.held():
-            self._leading_since = None
+            self._leading_since = self._memory = None
             self._stop.wait(settings.SCHEDULER_INTERVAL)
             return
-        if self._leading_since is None:
-            self._leading_since = time.monotonic()
+        if self._leading_since is None or self._memory is None:
+            self._leading_since, self._memory = time.monotonic(), books.load()
             log.info("scheduler_leads")
-        self._keep_house()
-        rounds.place_waiting()
+        self._keep_house(self._leading_since, self._memory)
+        rounds.place_waiting(self._memory)
         self._doorbell.wait(settings.SCHEDULER_INTERVAL)
 
-    def _keep_house(self) -> None:
+    def _keep_house(self, leading_since: float, memory: Memory) -> None:
         now = time.monotonic()
         if now - self._kept_house_at < settings.SCHEDULER_INTERVAL:
             return
@@ -67,8 +69,8 @@ class Scheduler:
         for row in transitions.expire():
             log.info("task_expired", task_id=str(row.id))
         rounds.resend_unclaimed()
-        assert self._leading_since is not None
-        if now - self._leading_since > settings.LEASE_SECONDS:  # a database that was away made every lease look lost
+        books.store(memory)
+        if now - leading_since > settings.LEASE_SECONDS:  # a database that was away made every lease look lost
             for row in transitions.rescue():
                 log.warning("task_rescued", task_id=str(row.id), status=row.status, attempt=row.attempt)
 

@@ -5,8 +5,9 @@ A round is a handful of statements, however many tasks it places.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,55 +19,45 @@ from django.utils import timezone
 from tasks_app import dispatch, transitions
 from tasks_app.decisions import Placement
 from tasks_app.models import Task
-from tasks_app.scheduling.placement import WaitingTask, WorkerView
+from tasks_app.scheduling import books, reading
+from tasks_app.scheduling.memory import Memory
 from tasks_app.scheduling.policy import plan
-from tasks_app.sql import returning
+from tasks_app.scheduling.snapshot import Choice, WorkerView
 from tasks_app.states import Status
+from tenants_app.ids import uuid7
 from workers_app import health
 from workers_app.models import Worker, WorkerState
 
-# The head of the queue of each model, so that one model without a worker never hides the others. Uses task_waiting.
-WAITING = """
-SELECT t.id, m.task_type, m.name AS model, t.priority, m.memory_mib, t.avoid_worker
-  FROM workers_app_model m
- CROSS JOIN LATERAL (
-       SELECT id, priority, avoid_worker FROM tasks_app_task
-        WHERE status = 'pending' AND task_type = m.task_type AND model = m.name
-          AND (not_before IS NULL OR not_before <= now())
-        ORDER BY priority DESC, id LIMIT %s) t
- WHERE m.enabled
-"""
 
+def place_waiting(memory: Memory | None = None) -> int:
+    """Place as many waiting tasks as there is room for; returns how many were dispatched.
 
-def place_waiting() -> int:
-    """Place as many waiting tasks as there is room for; returns how many were dispatched."""
+    `memory` is what the leader knows from its earlier rounds; without it, what was stored of that.
+    """
+    memory = memory or books.load()
+    on_workers, weights = reading.read_on_workers()
+    left = memory.see(on_workers, weights)
+    if left:
+        memory.settle(left, reading.read_ended([work.task_id for work in left]))
     workers = {worker.name: worker for worker in Worker.objects.filter(stopped_at=None, stopping=False)}
-    views = worker_views(list(workers.values()))
-    room = sum(view.free_slots for view in views)
-    if not room:
+    views = _ready(workers.values(), Counter(work.worker for work in on_workers))
+    free_slots = sum(view.free_slots for view in views)
+    if not free_slots:
         return 0
-    placements = [d for d in plan(read_waiting(limit=room), views) if isinstance(d, Placement)]
-    if not placements:
-        return 0
-    rows = transitions.dispatch(placements)
+    waiting = reading.read_waiting(free_slots)
+    now = time.time()
+    made = plan(memory.snapshot(now, waiting.queues, views, waiting.rules, waiting.cut))
+    choices = {choice.task.task_id: choice for choice in made.choices}
+    rows = transitions.dispatch([_placement(choice) for choice in made.choices]) if choices else []
+    memory.decided(now, made, [choices[row.id] for row in rows])
     dispatch.send([_message(row, workers) for row in rows])
     return len(rows)
 
 
 def worker_views(workers: Sequence[Worker]) -> list[WorkerView]:
-    """The workers that may get work now, with the room that the rows on them leave."""
-    now = timezone.now()
-    taken = Counter(dict(Task.objects.on_worker().order_by().values_list("worker").annotate(Count("id"))))
-    return [
-        _view(worker, taken[worker.name])
-        for worker in workers
-        if worker.state == WorkerState.ACTIVE and health.of(worker, now) == health.Health.ONLINE
-    ]
-
-
-def read_waiting(limit: int) -> list[WaitingTask]:
-    """The first `limit` tasks of each model's queue."""
-    return [WaitingTask(*row) for row in returning(WAITING, [limit])]
+    """The workers that may get work now, with the room that the rows on them leave. For readers beside the leader."""
+    taken = dict(Task.objects.on_worker().order_by().values_list("worker").annotate(Count("id")))
+    return _ready(workers, Counter(taken))
 
 
 def resend_unclaimed() -> None:
@@ -88,16 +79,17 @@ def resend_unclaimed() -> None:
     dispatch.send([_message(row, workers) for row in again])
 
 
-def _view(worker: Worker, taken: int) -> WorkerView:
-    return WorkerView(
-        name=worker.name,
-        kinds=frozenset(worker.kinds),
-        slots=worker.slots,
-        free_slots=max(0, worker.slots - taken),
-        allowed_models=frozenset(worker.allowed_models),
-        warm=frozenset(model["name"] for model in worker.warm_models),
-        memory_total_mib=int(worker.device.get("memory_total_mib") or 0),
-    )
+def _ready(workers: Iterable[Worker], taken: Counter[str]) -> list[WorkerView]:
+    now = timezone.now()
+    return [
+        reading.view_of(worker, taken)
+        for worker in workers
+        if worker.state == WorkerState.ACTIVE and health.of(worker, now) == health.Health.ONLINE
+    ]
+
+
+def _placement(choice: Choice) -> Placement:
+    return Placement(choice.task.task_id, choice.worker, uuid7())
 
 
 def _message(row: Any, workers: dict[str, Worker]) -> dispatch.Message:

@@ -354,13 +354,3 @@ def test_the_database_refuses_a_row_that_breaks_an_invariant(values):
 
 def test_final_and_active_states_cover_everything():
     assert set(Status) == FINAL | ACTIVE
-
-
-def test_the_scheduler_reads_waiting_tasks_through_the_partial_index():
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(
-            "EXPLAIN SELECT id FROM tasks_app_task WHERE status = 'pending' AND task_type = 'llm' AND model = 'm'"
-            " ORDER BY priority DESC, id LIMIT 5"
-        )
-        assert "task_waiting" in "\n".join(line for (line,) in cursor.fetchall())
