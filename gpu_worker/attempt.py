@@ -26,6 +26,7 @@ from gpu_worker.engine.protocol import Finished, ModelSpec, PhaseChanged, Progre
 from gpu_worker.engine_keeper import EngineDied, EngineKeeper
 from gpu_worker.inputs import PreparationFailed, prepare_input
 from gpu_worker.reporting import Work
+from tasks_app import crash_points
 from tasks_app.leases import Beat
 from tasks_app.outcomes import Cancelled, Failed, Measured, Outcome, Returned
 from tasks_app.retries import FailureCode
@@ -225,7 +226,9 @@ class Attempt:
             case EngineCompleted():
                 with self._lock:
                     self._phase = Phase.STORING_RESULT
-                return results.store(outcome, self.claimed.task_id, measured)
+                stored = results.store(outcome, self.claimed.task_id, measured)
+                crash_points.reach("store.after_files")
+                return stored
             case EngineFailed():
                 return results.failed(outcome, measured)
             case EngineCancelled():

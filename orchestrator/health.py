@@ -23,7 +23,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tasks_app import hints
-from tasks_app.api import documents
+from tasks_app.api.documents import base as documents
 from tasks_app.scheduling import leader
 from workers_app.selectors import present_workers
 from workers_app.stats import Summary

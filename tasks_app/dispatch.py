@@ -15,7 +15,7 @@ from celery import current_app
 from celery.utils.nodenames import worker_direct
 from kombu.exceptions import OperationalError
 
-from tasks_app import wire_names
+from tasks_app import crash_points, wire_names
 
 log = structlog.get_logger(__name__)
 EXPIRES_AFTER = 3600.0  # seconds; a message that old was sent again long ago
@@ -48,6 +48,7 @@ def send(messages: Sequence[Message]) -> int:
                     expires=EXPIRES_AFTER,
                 )
                 sent += 1
+                crash_points.reach("send.after_publish")
     except (OperationalError, OSError) as error:
         log.warning("broker_away", unsent=len(messages) - sent, reason=str(error))
     return sent

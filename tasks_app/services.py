@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from tasks_app import artifacts, dispatch, events, hints, transitions
+from tasks_app import artifacts, crash_points, dispatch, events, hints, transitions
 from tasks_app.models import Artifact, Task, UsageRecord
 from tasks_app.models.usage import ACCOUNTED
 from tasks_app.outcomes import StoredArtifact
@@ -90,6 +90,8 @@ def submit(identity: Identity, new: NewTask) -> Task:
             for stored in new.input_artifacts
         )
         events.append([(task.id, 1, events.CREATED, {"by": identity.username})])
+        crash_points.reach("submit.before_commit")
+    crash_points.reach("submit.after_commit")
     hints.wake_scheduler()
     return task
 

@@ -1,13 +1,22 @@
-"""Running a guarded UPDATE over many records in one round trip; the records travel as one JSON parameter."""
+"""Running a guarded UPDATE over many records in one round trip; the records travel as one JSON parameter.
+
+`in_one_commit` makes a function one transaction, with a place before and after its commit where a test may crash it.
+"""
 
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import orjson
-from django.db import connection
+from django.db import connection, transaction
+
+from tasks_app import crash_points
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def as_json(value: Any) -> str:
@@ -24,3 +33,17 @@ def returning(statement: str, parameters: Sequence[Any]) -> list[Any]:
         assert cursor.description is not None, "the statement returns nothing"
         row = namedtuple("row", [column.name for column in cursor.description])  # type: ignore[misc]
         return [row(*values) for values in cursor.fetchall()]
+
+
+def in_one_commit(function: Callable[P, R]) -> Callable[P, R]:
+    name = function.__name__
+
+    @wraps(function)
+    def commit(*args: P.args, **kwargs: P.kwargs) -> R:
+        with transaction.atomic():
+            answer = function(*args, **kwargs)
+            crash_points.reach(f"{name}.before_commit")
+        crash_points.reach(f"{name}.after_commit")
+        return answer
+
+    return commit

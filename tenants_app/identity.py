@@ -16,6 +16,9 @@ from tenants_app.models import ApiKey, Membership, Organization
 class Identity:
     """`organization` owns what is created. A staff session also sees the other organizations' rows.
 
+    `may_operate`: may steer what all organizations share (workers, queues, models). So may whoever is staff, with a
+    session or with a key of theirs.
+
     It stands in for DRF's user object, which asks only for `is_authenticated` and `pk`.
     """
 
@@ -24,6 +27,7 @@ class Identity:
     username: str
     sees_all: bool = False
     api_key_id: UUID | None = None
+    may_operate: bool = False
 
     is_authenticated = True
 
@@ -35,7 +39,11 @@ class Identity:
 def of_key(key: ApiKey) -> Identity:
     user = key.user
     return Identity(
-        key.organization, user.pk if user else None, user.get_username() if user else key.name, False, key.pk
+        key.organization,
+        user.pk if user else None,
+        user.get_username() if user else key.name,
+        api_key_id=key.pk,
+        may_operate=bool(user and user.is_active and user.is_staff),
     )
 
 
@@ -43,6 +51,6 @@ def of_user(user: User) -> Identity | None:
     """The first organization the person joined; staff without one work in the oldest; others without one are nobody."""
     membership = Membership.objects.select_related("organization").filter(user=user).order_by("id").first()
     if membership is not None:
-        return Identity(membership.organization, user.pk, user.get_username(), user.is_staff)
+        return Identity(membership.organization, user.pk, user.get_username(), user.is_staff, may_operate=user.is_staff)
     oldest = Organization.objects.order_by("id").first() if user.is_staff else None
-    return Identity(oldest, user.pk, user.get_username(), True) if oldest else None
+    return Identity(oldest, user.pk, user.get_username(), True, may_operate=True) if oldest else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 from uuid import UUID
 
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from tasks_app import selectors
@@ -16,6 +17,14 @@ from tenants_app.identity import Identity
 
 def identity_of(request: Request) -> Identity:
     return cast(Identity, request.user)
+
+
+def operator_of(request: Request) -> Identity:
+    """Raises 403 for who may not steer what all organizations share."""
+    identity = identity_of(request)
+    if not identity.may_operate:
+        raise PermissionDenied("Only staff, or a key that belongs to staff, may do this.")
+    return identity
 
 
 def task_or_404(request: Request, task_id: str) -> Shown:

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-
 from tasks_app import events
-from tasks_app.sql import returning
+from tasks_app.sql import in_one_commit, returning
 from tasks_app.states import Status
 
 REQUEST = """
@@ -27,7 +25,7 @@ RETURNING id, last_seq, status, worker, attempt_id, cancellation
 """
 
 
-@transaction.atomic
+@in_one_commit
 def request_cancel(task_ids: Sequence[UUID], by: str) -> list[Any]:
     """Rows (id, last_seq, status, worker, attempt_id) of the tasks that this call stopped or asked to stop.
 

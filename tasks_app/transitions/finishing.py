@@ -7,12 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-
 from tasks_app import events, retries
 from tasks_app.models import Artifact
 from tasks_app.outcomes import Cancelled, Completed, Failed, Outcome, Returned
-from tasks_app.sql import as_json, returning
+from tasks_app.sql import as_json, in_one_commit, returning
 from tasks_app.states import AttemptOutcome, Status
 from tasks_app.transitions import attempts
 from tasks_app.transitions.placing import Claimed
@@ -66,7 +64,7 @@ SELECT t.id, t.last_seq, t.status, f.attempt_id, t.attempt, t.not_before
 """
 
 
-@transaction.atomic
+@in_one_commit
 def finish(finishes: Sequence[Finish]) -> dict[UUID, Status]:
     """The status that each attempt's task now has, by attempt id. An attempt that is missing was no longer current.
 

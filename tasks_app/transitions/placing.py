@@ -9,12 +9,11 @@ from uuid import UUID
 
 import orjson
 from django.conf import settings
-from django.db import transaction
 
 from tasks_app import events
 from tasks_app.decisions import Placement
 from tasks_app.models import Attempt
-from tasks_app.sql import as_json, returning
+from tasks_app.sql import as_json, in_one_commit, returning
 
 DISPATCH = """
 UPDATE tasks_app_task t
@@ -26,7 +25,7 @@ RETURNING t.id, t.last_seq, t.worker, t.attempt_id, t.task_type
 """
 
 
-@transaction.atomic
+@in_one_commit
 def dispatch(placements: Sequence[Placement]) -> list[Any]:
     """pending → dispatched. Rows (id, last_seq, worker, attempt_id, task_type) of those that were still waiting."""
     records = [{"task_id": p.task_id, "worker": p.worker, "attempt_id": p.attempt_id} for p in placements]
@@ -88,7 +87,7 @@ SELECT t.id, t.last_seq, t.organization_id, t.task_type, t.model, t.input, t.par
 """
 
 
-@transaction.atomic
+@in_one_commit
 def claim(claims: Sequence[Claim], worker: str, incarnation: UUID) -> list[Claimed]:
     """dispatched → running. What does not come back is not yours: drop the message.
 
@@ -133,7 +132,7 @@ RETURNING id, last_seq, avoid_worker
 """
 
 
-@transaction.atomic
+@in_one_commit
 def take_back(attempts: Mapping[UUID, UUID], reason: str) -> list[Any]:
     """dispatched → pending, for attempts (by task id) that nobody claimed. They never started, so they cost nothing."""
     rows = returning(TAKE_BACK, [list(attempts), list(attempts.values())])

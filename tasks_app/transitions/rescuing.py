@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-
 from tasks_app import events, retries
 from tasks_app.outcomes import Cancelled, Failed
-from tasks_app.sql import as_json, returning
+from tasks_app.sql import as_json, in_one_commit, returning
 from tasks_app.states import AttemptOutcome, CancelMode, Status
 from tasks_app.transitions import attempts
 
@@ -43,7 +41,7 @@ RETURNING t.id, t.last_seq, t.status, t.attempt, t.not_before
 """
 
 
-@transaction.atomic
+@in_one_commit
 def rescue() -> list[Any]:
     """Close the attempts whose lease ran out, and give their tasks back to the queue, or end them.
 
@@ -96,7 +94,7 @@ RETURNING id, last_seq
 """
 
 
-@transaction.atomic
+@in_one_commit
 def expire() -> list[Any]:
     """pending → expired for tasks whose start deadline passed."""
     rows = returning(EXPIRE, [BATCH])

@@ -9,7 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 from rest_framework import serializers
 
-from tasks_app.api import render, shapes
+from tasks_app.api import render
+from tasks_app.api.shapes import operations, results
+from tasks_app.api.shapes import tasks as shapes
 from tasks_app.models import Artifact, Attempt, Task
 from tasks_app.selectors import Shown
 from workers_app import stats
@@ -82,9 +84,9 @@ WORKER = Worker(
         (shapes.Task(), render.task(Shown(BARE, "acme", None))),
         (shapes.Artifact(), render.artifact(ARTIFACT)),
         (shapes.Attempt(), render.attempt(ATTEMPT)),
-        (shapes.Model(), render.model(Model(task_type="llm", name="m", description="d"))),
-        (shapes.WorkerStats(), stats.of_worker(WORKER, stats.Load(1, 2), NOW)),
-        (shapes.WorkerStats(), stats.of_worker(BARE_WORKER, stats.Load(), NOW)),
+        (results.Model(), render.model(Model(task_type="llm", name="m", description="d"))),
+        (operations.WorkerStats(), stats.of_worker(WORKER, stats.Load(1, 2), NOW)),
+        (operations.WorkerStats(), stats.of_worker(BARE_WORKER, stats.Load(), NOW)),
     ],
 )  # fmt: skip
 def test_what_is_rendered_has_the_keys_and_types_that_are_documented(shape: Any, rendered: Any) -> None:

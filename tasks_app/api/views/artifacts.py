@@ -16,8 +16,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tasks_app.api import documents, files, query, render
+from tasks_app.api import files, query, render
 from tasks_app.api.access import artifact_or_404, identity_of
+from tasks_app.api.documents import results as documents
 from tasks_app.api.errors import InvalidInput, NotFound, PayloadTooLarge
 from tasks_app.images import uploads
 from tasks_app.images.formats import InvalidImage

@@ -6,7 +6,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tasks_app.api import documents, query, render
+from tasks_app.api import query, render
+from tasks_app.api.documents import results as documents
 from workers_app.models import TaskType
 from workers_app.selectors import enabled_models
 

@@ -8,8 +8,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tasks_app import metrics, selectors
-from tasks_app.api import documents, query
+from tasks_app.api import query
 from tasks_app.api.access import identity_of
+from tasks_app.api.documents import operations as documents
 from tasks_app.scheduling import leader
 from workers_app import stats
 from workers_app.selectors import present_workers

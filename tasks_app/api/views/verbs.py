@@ -10,8 +10,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tasks_app import selectors, services
-from tasks_app.api import documents, query, render
+from tasks_app.api import query, render
 from tasks_app.api.access import identity_of, task_or_404
+from tasks_app.api.documents import tasks as documents
 from tasks_app.api.errors import AlreadyFinished
 from tasks_app.api.views.tasks import MAX_WAIT, created
 from tasks_app.realtime.holding import hold_while_unchanged

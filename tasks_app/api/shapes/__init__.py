@@ -1,0 +1,1 @@
+"""The answers' shapes for the OpenAPI document."""
