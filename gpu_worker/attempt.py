@@ -28,7 +28,7 @@ from gpu_worker.inputs import PreparationFailed, prepare_input
 from gpu_worker.reporting import Work
 from tasks_app import crash_points
 from tasks_app.leases import Beat
-from tasks_app.outcomes import Cancelled, Failed, Measured, Outcome, Returned
+from tasks_app.outcomes import Cancelled, EngineDeath, Failed, Measured, Outcome, Returned
 from tasks_app.retries import FailureCode
 from tasks_app.states import CancelMode, Phase
 from workers_app.models import Model
@@ -104,7 +104,14 @@ class Attempt:
         with tempfile.TemporaryDirectory(prefix="baton-attempt-", ignore_cleanup_errors=True) as directory:
             try:
                 request = self._request(self._model, Path(directory))
-                self._keeper.submit(request, self._inbox.put, ENGINE_READY_SECONDS, wanted=self._inbox.empty)
+                self._keeper.submit(
+                    request,
+                    self._inbox.put,
+                    ENGINE_READY_SECONDS,
+                    wanted=self._inbox.empty,
+                    alone=self.claimed.is_suspect,
+                )
+                self._clock = _Clock()
             except PreparationFailed as error:
                 return Failed(error.code, str(error), error.param)
             except EngineGone as error:
@@ -245,7 +252,7 @@ class Attempt:
             return Cancelled(CancelMode.KILLED, self._acknowledged_at, partial, self._measured())
         if death.blamed is not None and str(self.claimed.attempt_id) not in death.blamed:
             return Returned("Another task's engine had to be killed.", self._measured())
-        return Failed(FailureCode.ENGINE_CRASHED, death.reason, measured=self._measured())
+        return EngineDeath(death.reason, death.alone, self._measured())
 
     def _measured(self) -> Measured:
         """As far as the clocks here tell, for an attempt whose engine cannot tell any more."""

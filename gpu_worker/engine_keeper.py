@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -26,13 +26,26 @@ BACKOFF_MAX = 10.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class EngineDied:
-    """`blamed`: the requests that made somebody kill it; None if it died by itself, so anyone may be guilty."""
+    """`blamed`: the requests that made somebody kill it; None if it died by itself, so anyone may be guilty.
+
+    `alone`: only one request was there to be blamed.
+    """
 
     reason: str
     blamed: frozenset[str] | None = None
+    alone: bool = True
 
 
 Listener = Callable[[Report | EngineDied], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Newcomer:
+    request: Submit
+    listener: Listener
+    timeout: float
+    wanted: Callable[[], bool]
+    alone: bool
 
 
 @dataclass(slots=True)
@@ -44,6 +57,7 @@ class _Life:
     started_at: float
     listeners: dict[str, Listener] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)  # request id → model
+    loner: str | None = None  # the request that has the engine to itself
     ready: Ready | None = None
     pulse: Pulse | None = None
     death: EngineDied | None = None  # why it was killed, if we did it
@@ -58,6 +72,7 @@ class EngineKeeper:
         self._life: _Life | None = None
         self._stopping = threading.Event()
         self._last: Ready | None = None
+        self._loners_wait = 0  # who must be alone; nobody overtakes them, or they would never be
         self.restarts = 0
 
     def start(self) -> None:
@@ -73,18 +88,18 @@ class EngineKeeper:
 
     # ------------------------------------------------------------ from the attempts
 
-    def submit(self, request: Submit, listener: Listener, timeout: float, wanted: Callable[[], bool]) -> None:
+    def submit(
+        self, request: Submit, listener: Listener, timeout: float, wanted: Callable[[], bool], alone: bool = False
+    ) -> None:
         """Hand a request to the engine, waiting for one that is ready as long as it is `wanted`.
 
-        Raises EngineGone after `timeout` seconds, or when it is no longer wanted; nothing was submitted then.
+        `alone`: for itself, once everybody else there has ended. Raises EngineGone after `timeout` seconds without an
+        engine that is ready, or when it is no longer wanted; nothing was submitted then.
         """
-        deadline = time.monotonic() + timeout
+        newcomer = _Newcomer(request, listener, timeout, wanted, alone)
         tried: _Life | None = None
         while True:
-            life = tried = self._ready_life(deadline, wanted, other_than=tried)
-            with self._lock:
-                life.listeners[request.request_id] = listener
-                life.models[request.request_id] = request.model.name
+            life = tried = self._let_in(newcomer, other_than=tried)
             try:
                 return life.process.submit(request)
             except EngineGone:
@@ -93,13 +108,33 @@ class EngineKeeper:
                         return  # its death has been told to all listeners, this one too
                     self.forget(request.request_id)
 
-    def _ready_life(self, deadline: float, wanted: Callable[[], bool], other_than: _Life | None) -> _Life:
+    def _let_in(self, newcomer: _Newcomer, other_than: _Life | None) -> _Life:
+        """From now on its listener hears what becomes of the engine that is returned."""
+        request_id = newcomer.request.request_id
         with self._changed:
-            while self._life is None or self._life.ready is None or self._life is other_than:
-                if time.monotonic() >= deadline or not wanted():
-                    raise EngineGone("no engine became ready in time")
-                self._changed.wait(WATCH_INTERVAL)
-            return self._life
+            self._loners_wait += newcomer.alone
+            try:
+                life = self._wait_for_room(newcomer, other_than)
+            finally:
+                self._loners_wait -= newcomer.alone
+                self._changed.notify_all()
+            life.listeners[request_id] = newcomer.listener
+            life.models[request_id] = newcomer.request.model.name
+            life.loner = request_id if newcomer.alone else None
+            return life
+
+    def _wait_for_room(self, newcomer: _Newcomer, other_than: _Life | None) -> _Life:
+        deadline = time.monotonic() + newcomer.timeout
+        while True:
+            life = self._life
+            if life is not None and life.ready is not None and life is not other_than:
+                deadline = time.monotonic() + newcomer.timeout  # it waits for the others there, not for an engine
+                crowded = life.listeners if newcomer.alone else life.loner or self._loners_wait
+                if not crowded:
+                    return life
+            if time.monotonic() >= deadline or not newcomer.wanted():
+                raise EngineGone("no engine became ready in time")
+            self._changed.wait(WATCH_INTERVAL)
 
     def cancel(self, request_id: str) -> None:
         """Ask for a stop at the next step; a dead engine's listeners hear of its death anyway."""
@@ -122,10 +157,13 @@ class EngineKeeper:
         life.process.kill()
 
     def forget(self, request_id: str) -> None:
-        with self._lock:
+        with self._changed:
             if self._life is not None:
                 self._life.listeners.pop(request_id, None)
                 self._life.models.pop(request_id, None)
+                if self._life.loner == request_id:
+                    self._life.loner = None
+                self._changed.notify_all()
 
     # ------------------------------------------------------------ for the heartbeat
 
@@ -194,6 +232,8 @@ class EngineKeeper:
         with self._changed:
             self._life = None
             death = life.death or EngineDied(f"The engine process ended with status {code}.")
+            suspects = life.listeners.keys() if death.blamed is None else death.blamed
+            death = replace(death, alone=len(suspects) <= 1)
             listeners = list(life.listeners.values())
             self.restarts += not self._stopping.is_set()
         for listener in listeners:

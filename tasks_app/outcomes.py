@@ -72,4 +72,13 @@ class Returned:
     measured: Measured = field(default_factory=Measured)
 
 
-Outcome = Completed | Failed | Cancelled | Returned
+@dataclass(frozen=True, slots=True)
+class EngineDeath:
+    """The engine died under the attempt. `alone`: no other attempt was there that could be to blame."""
+
+    reason: str
+    alone: bool
+    measured: Measured = field(default_factory=Measured)
+
+
+Outcome = Completed | Failed | Cancelled | Returned | EngineDeath

@@ -16,6 +16,7 @@ from tasks_app import artifacts, crash_points, dispatch, events, hints, transiti
 from tasks_app.models import Artifact, Task, UsageRecord
 from tasks_app.models.usage import ACCOUNTED
 from tasks_app.outcomes import StoredArtifact
+from tasks_app.retries import POISON_DEATHS
 from tasks_app.states import FINAL, Status
 from tenants_app.identity import Identity
 from tenants_app.ids import uuid7
@@ -46,6 +47,7 @@ class NewTask:
     webhook_url: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     retry_of: UUID | None = None
+    engine_deaths: int = 0
     id: UUID = field(default_factory=uuid7)
     input_artifacts: Sequence[StoredArtifact] = ()
 
@@ -71,6 +73,7 @@ def submit(identity: Identity, new: NewTask) -> Task:
         webhook_url=new.webhook_url,
         metadata=new.metadata,
         retry_of=new.retry_of,
+        engine_deaths=new.engine_deaths,
         last_seq=1,
         created_at=now,
     )
@@ -141,6 +144,7 @@ def retry(identity: Identity, task: Task) -> Task:
         webhook_url=task.webhook_url,
         metadata=task.metadata,
         retry_of=task.id,
+        engine_deaths=min(task.engine_deaths, POISON_DEATHS - 1),  # whoever is under suspicion stays there
     )
     owner = Identity(task.organization, identity.user_id, identity.username, api_key_id=identity.api_key_id)
     return submit(owner, again)

@@ -62,7 +62,8 @@ class Task(models.Model):
     not_before = models.DateTimeField(null=True)  # run_at, or the end of a backoff
     start_deadline = models.DateTimeField(null=True)
     attempt = models.PositiveSmallIntegerField(default=0)  # number of the last claimed attempt
-    free_attempts = models.PositiveSmallIntegerField(default=0)  # of those, given back by stopping workers
+    free_attempts = models.PositiveSmallIntegerField(default=0)  # of those, the ones that cost nothing
+    engine_deaths = models.PositiveSmallIntegerField(default=0, db_default=0)  # engines that died under it
     attempt_id = models.UUIDField(null=True)  # the attempt dispatched or running now, or the last one
     worker = models.CharField(max_length=200, null=True)  # noqa: DJ001
     avoid_worker = models.CharField(max_length=200, null=True)  # noqa: DJ001 - it just failed this task

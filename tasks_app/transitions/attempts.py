@@ -12,7 +12,8 @@ from uuid import UUID
 from django.db import connection
 
 from tasks_app import wire_names
-from tasks_app.outcomes import Failed, Outcome, Returned
+from tasks_app.outcomes import EngineDeath, Failed, Outcome, Returned
+from tasks_app.retries import FailureCode
 from tasks_app.sql import as_json
 from tasks_app.states import AttemptOutcome
 
@@ -67,6 +68,8 @@ def error_of(outcome: Outcome) -> dict[str, Any] | None:
     match outcome:
         case Failed():
             return _error(outcome)
+        case EngineDeath(reason=reason):
+            return _error(Failed(FailureCode.ENGINE_CRASHED, reason))
         case Returned(reason=reason):
             return {"code": "returned", "message": reason, "param": None, "detail": ""}
         case _:

@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from tasks_app import events, retries
+from tasks_app import events
 from tasks_app.models import Artifact
-from tasks_app.outcomes import Cancelled, Completed, Failed, Outcome, Returned
+from tasks_app.outcomes import Cancelled, Completed, EngineDeath, Outcome, Returned
 from tasks_app.sql import as_json, in_one_commit, returning
-from tasks_app.states import AttemptOutcome, Status
+from tasks_app.states import AttemptOutcome, CancelMode, Status
 from tasks_app.transitions import attempts
 from tasks_app.transitions.placing import Claimed
+from tasks_app.transitions.verdicts import Verdict, verdict_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,9 @@ UPDATE tasks_app_task t
                   || CASE {_STATUS} WHEN 'completed' THEN '{{"fraction": 1.0}}' ELSE '{{}}' END::jsonb,
        worker = CASE {_STATUS} WHEN 'pending' THEN NULL ELSE t.worker END,
        attempt_id = CASE {_STATUS} WHEN 'pending' THEN NULL ELSE t.attempt_id END,
-       avoid_worker = CASE {_STATUS} WHEN 'pending' THEN t.worker END,
+       avoid_worker = CASE WHEN {_STATUS} = 'pending' AND f.elsewhere THEN t.worker END,
        not_before = CASE {_STATUS} WHEN 'pending' THEN now() + make_interval(secs => f.delay) ELSE t.not_before END,
+       engine_deaths = t.engine_deaths + f.deaths,
        free_attempts = t.free_attempts + CASE {_STATUS} WHEN 'pending' THEN f.free ELSE 0 END,
        phase = NULL, lease_expires_at = NULL, last_seq = t.last_seq + 1,
        gpu_seconds = t.gpu_seconds + f.gpu_seconds,
@@ -48,8 +50,9 @@ UPDATE tasks_app_task t
        audio_seconds = f.audio_seconds
   FROM jsonb_to_recordset(%s::jsonb) AS f(
        task_id uuid, attempt_id uuid, token uuid, target text, result jsonb, error jsonb, mode text, progress jsonb,
-       acknowledged_at timestamptz, delay float, free int, gpu_seconds float, model_load_seconds float,
-       inference_seconds float, input_tokens int, output_tokens int, images int, audio_seconds float)
+       acknowledged_at timestamptz, delay float, elsewhere bool, free int, deaths int, gpu_seconds float,
+       model_load_seconds float, inference_seconds float, input_tokens int, output_tokens int, images int,
+       audio_seconds float)
  WHERE t.id = f.task_id AND t.attempt_id = f.attempt_id AND t.lease_token = f.token
    AND t.status IN ('running', 'cancelling')
 RETURNING t.id, t.last_seq, t.status, f.attempt_id, t.attempt, t.not_before
@@ -71,52 +74,45 @@ def finish(finishes: Sequence[Finish]) -> dict[UUID, Status]:
     The caller of a missing attempt discards everything it made.
     """
     by_attempt = {f.claimed.attempt_id: f for f in finishes}
-    wanted = as_json([_record(f) for f in finishes])
+    verdicts = {f.claimed.attempt_id: verdict_on(f.claimed, f.outcome) for f in finishes}
+    wanted = as_json([_record(f, verdicts[f.claimed.attempt_id]) for f in finishes])
     rows = returning(FINISH, [wanted])
     won = [(by_attempt[r.attempt_id], r) for r in rows]
     attempts.close([(f.claimed.attempt_id, _attempt_outcome(f.outcome, r.status), f.outcome) for f, r in won])
     Artifact.objects.bulk_create(a for f, r in won if r.status == Status.COMPLETED for a in _artifacts(f))
-    events.append((r.id, r.last_seq, *_event(f, r)) for f, r in won)
+    events.append((r.id, r.last_seq, *_event(f, verdicts[r.attempt_id], r)) for f, r in won)
     statuses = {r.attempt_id: Status(r.status) for r in rows}
     if len(statuses) < len(finishes):
         statuses |= {r.attempt_id: Status(r.status) for r in returning(ALREADY_DONE, [wanted])}
     return statuses
 
 
-def _record(finish: Finish) -> dict[str, Any]:
+def _record(finish: Finish, verdict: Verdict) -> dict[str, Any]:
     claimed, outcome = finish.claimed, finish.outcome
-    target, delay = _target(claimed, outcome)
-    error = attempts.failure(outcome, claimed.number) if isinstance(outcome, Failed) else None
     return {
         "task_id": claimed.task_id,
         "attempt_id": claimed.attempt_id,
         "token": claimed.token,
-        "target": target,
-        "delay": delay,
+        "target": verdict.target,
+        "delay": verdict.again.delay,
+        "elsewhere": verdict.again.elsewhere,
         "progress": finish.progress,
-        "free": 1 if isinstance(outcome, Returned) else 0,
+        "free": int(verdict.free),
+        "deaths": int(isinstance(outcome, EngineDeath)),
         "result": outcome.result if isinstance(outcome, Completed | Cancelled) else None,
-        "error": error,
-        "mode": outcome.mode if isinstance(outcome, Cancelled) else "cooperative",
+        "error": verdict.error and attempts.failure(verdict.error, claimed.number),
+        "mode": _mode(outcome),
         "acknowledged_at": outcome.acknowledged_at if isinstance(outcome, Cancelled) else None,
         "gpu_seconds": outcome.measured.gpu_seconds,
         **asdict(outcome.measured),
     }
 
 
-def _target(claimed: Claimed, outcome: Outcome) -> tuple[Status, float]:
-    """Where a running task goes, and after which delay in seconds if that is back to the queue."""
-    match outcome:
-        case Completed():
-            return Status.COMPLETED, 0.0
-        case Cancelled():
-            return Status.CANCELLED, 0.0
-        case Returned():
-            return Status.PENDING, 0.0
-        case Failed(code=code):
-            if retries.may_retry(code, claimed.counted_attempts, claimed.max_attempts):
-                return Status.PENDING, retries.backoff_seconds(claimed.counted_attempts)
-            return Status.FAILED, 0.0
+def _mode(outcome: Outcome) -> CancelMode:
+    """How the task stopped, if it was asked to; most outcomes are of attempts that had not heard of that yet."""
+    if isinstance(outcome, Cancelled):
+        return outcome.mode
+    return CancelMode.LOST if isinstance(outcome, EngineDeath) else CancelMode.COOPERATIVE
 
 
 def _attempt_outcome(outcome: Outcome, status: str) -> AttemptOutcome:
@@ -131,10 +127,10 @@ def _attempt_outcome(outcome: Outcome, status: str) -> AttemptOutcome:
             return AttemptOutcome.FAILED
 
 
-def _event(finish: Finish, row: Any) -> tuple[str, dict[str, Any]]:
+def _event(finish: Finish, verdict: Verdict, row: Any) -> tuple[str, dict[str, Any]]:
     data: dict[str, Any] = {"attempt": row.attempt}
-    if isinstance(finish.outcome, Failed):
-        data["code"], data["message"] = finish.outcome.code, finish.outcome.message
+    if verdict.error:
+        data["code"], data["message"] = verdict.error.code, verdict.error.message
     if isinstance(finish.outcome, Returned):
         data["reason"] = finish.outcome.reason
     if row.status == Status.PENDING:

@@ -58,7 +58,13 @@ class Claimed:
     number: int
     free_attempts: int
     max_attempts: int
+    engine_deaths: int
     execution_timeout: float
+
+    @property
+    def is_suspect(self) -> bool:
+        """An engine died under it: until it has ended well it runs alone, so that it takes nobody along."""
+        return self.engine_deaths > 0
 
     @property
     def counted_attempts(self) -> int:
@@ -75,12 +81,12 @@ UPDATE tasks_app_task t
   FROM jsonb_to_recordset(%s::jsonb) AS c(task_id uuid, attempt_id uuid, token uuid)
  WHERE t.id = c.task_id AND t.attempt_id = c.attempt_id AND t.worker = %s AND t.status = 'dispatched'
 RETURNING t.id, t.last_seq, t.organization_id, t.task_type, t.model, t.input, t.parameters, t.attempt,
-          t.free_attempts, t.max_attempts, t.execution_timeout, t.attempt_id, t.lease_token
+          t.free_attempts, t.max_attempts, t.engine_deaths, t.execution_timeout, t.attempt_id, t.lease_token
 """
 
 ALREADY_MINE = """
 SELECT t.id, t.last_seq, t.organization_id, t.task_type, t.model, t.input, t.parameters, t.attempt,
-       t.free_attempts, t.max_attempts, t.execution_timeout, t.attempt_id, t.lease_token
+       t.free_attempts, t.max_attempts, t.engine_deaths, t.execution_timeout, t.attempt_id, t.lease_token
   FROM tasks_app_task t JOIN jsonb_to_recordset(%s::jsonb) AS c(task_id uuid, attempt_id uuid, token uuid)
     ON t.id = c.task_id AND t.attempt_id = c.attempt_id AND t.lease_token = c.token
  WHERE t.status IN ('running', 'cancelling')
@@ -119,6 +125,7 @@ def _claimed(row: Any) -> Claimed:
         number=row.attempt,
         free_attempts=row.free_attempts,
         max_attempts=row.max_attempts,
+        engine_deaths=row.engine_deaths,
         execution_timeout=row.execution_timeout,
     )
 

@@ -62,8 +62,8 @@ def _plan(row: Any) -> dict[str, Any]:
     plan: dict[str, Any] = {"id": row.id, "error": None, "delay": 0.0}
     if row.status == Status.CANCELLING:
         return {**plan, "target": Status.CANCELLED}
-    if retries.may_retry(retries.FailureCode.WORKER_LOST, counted, row.max_attempts):
-        return {**plan, "target": Status.PENDING, "delay": retries.backoff_seconds(counted)}
+    if again := retries.after(retries.FailureCode.WORKER_LOST, counted, row.max_attempts):
+        return {**plan, "target": Status.PENDING, "delay": again.delay}
     return {**plan, "target": Status.FAILED, "error": attempts.failure(_worker_lost(row), row.attempt)}
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from tasks_app.models import Task
-from tasks_app.outcomes import Failed
+from tasks_app.outcomes import EngineDeath, Failed
 from tasks_app.states import ACTIVE, FINAL
 from tenants_app.identity import Identity
 from tenants_app.models import Organization
@@ -69,3 +69,13 @@ def test_staff_try_again_for_the_organization_that_asked_first(organization: Org
     again = staff.post(f"/tasks/{task.pk}/retry").json()
     assert (again["organization"], again["user"]) == (task.organization.slug, "root")
     assert staff.get(again["urls"]["self"]).json() == again
+
+
+def test_trying_a_poisoned_task_again_begins_under_suspicion(api: Client, identity: Identity) -> None:
+    task = make_task("pending", identity, max_attempts=5)
+    for _ in range(2):
+        end(start(task), EngineDeath("it died.", alone=True))
+    task.refresh_from_db()
+    assert (task.status, task.error["code"]) == ("failed", "poisoned")
+    again = Task.objects.get(pk=api.post(f"/tasks/{task.pk}/retry").json()["task_id"])
+    assert end(start(again), EngineDeath("it died.", alone=True)) == "failed"

@@ -16,7 +16,7 @@ from tasks_app import transitions
 from tasks_app.decisions import Placement
 from tasks_app.leases import Beat, renew
 from tasks_app.models import Artifact, Attempt, Task
-from tasks_app.outcomes import Cancelled, Completed, Failed, Measured, Returned, StoredArtifact
+from tasks_app.outcomes import Cancelled, Completed, EngineDeath, Failed, Measured, Returned, StoredArtifact
 from tasks_app.states import ACTIVE, FINAL, TRANSITIONS, CancelMode, Status
 from tasks_app.transitions import Claim
 from tenants_app.ids import uuid7
@@ -183,6 +183,56 @@ def test_work_given_back_by_a_stopping_worker_costs_no_attempt():
     assert end(start(task), Returned("stopping")) == "pending"
     assert end(start(task), CRASH) == "failed"
     assert (fresh(task).attempt, fresh(task).free_attempts) == (2, 1)
+
+
+def test_a_task_under_which_an_engine_died_alone_is_charged_and_runs_alone_from_now_on():
+    task = make_task()
+    assert end(start(task, "w"), EngineDeath("it died.", alone=True)) == "pending"
+    assert (fresh(task).free_attempts, fresh(task).avoid_worker) == (0, "w")
+    assert fresh(task).attempts.get().error["code"] == "engine_crashed"
+    assert start(task, "w").is_suspect
+
+
+def test_a_death_among_several_costs_nobody_an_attempt():
+    task = make_task(max_attempts=1)
+    assert end(start(task), EngineDeath("it died.", alone=False)) == "pending"
+    assert (fresh(task).attempt, fresh(task).free_attempts, fresh(task).engine_deaths) == (1, 1, 1)
+    assert end(start(task), DONE) == "completed"
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_second_engine_that_dies_under_a_task_is_the_last(alone):
+    task = make_task(max_attempts=10)
+    assert end(start(task), EngineDeath("it died.", alone)) == "pending"
+    assert end(start(task), EngineDeath("it died again.", alone=True)) == "failed"
+    assert fresh(task).error["code"] == "poisoned"
+    assert fresh(task).error["message"].startswith("it died again. It was the second engine")
+    assert fresh(task).events.latest("seq").data["code"] == "poisoned"
+
+
+def test_other_failures_between_two_deaths_do_not_clear_a_task():
+    task = make_task(max_attempts=10)
+    outcomes = [
+        EngineDeath("one", True),
+        Failed("download_failed", "x"),
+        Returned("stopping"),
+        EngineDeath("two", True),
+    ]
+    assert [end(start(task), outcome) for outcome in outcomes] == ["pending", "pending", "pending", "failed"]
+
+
+def test_a_task_that_was_asked_to_stop_when_its_engine_died_is_cancelled_and_says_that_it_was_lost():
+    task = make_task()
+    claimed = start(task)
+    transitions.request_cancel([task.id], "tester")
+    assert end(claimed, EngineDeath("it died.", alone=True)) == "cancelled"
+    assert fresh(task).cancellation["mode"] == "lost"
+
+
+def test_a_failure_that_is_nobodys_may_come_back_to_the_same_worker():
+    task = make_task()
+    assert end(start(task, "w"), Failed("download_failed", "404")) == "pending"
+    assert fresh(task).avoid_worker is None
 
 
 def test_gpu_seconds_add_up_over_the_attempts():

@@ -27,6 +27,14 @@ from gpu_worker.engine.protocol import (
 PATIENCE = 60.0  # seconds; the first real model waits for torch to be imported
 
 R = TypeVar("R")
+TEXT = ModelSpec("simulated", "llm", "simulated")
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.01)
 
 
 class Harness:

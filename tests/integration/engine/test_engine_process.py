@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -17,17 +15,9 @@ import pytest
 from gpu_worker.engine import process
 from gpu_worker.engine.process import ROOT, EngineGone, EngineProcess
 from gpu_worker.engine.protocol import Cancelled, Completed, Failed, Finished, ModelSpec, Progress
-from tests.integration.engine.harness import Harness
+from tests.integration.engine.harness import TEXT, Harness, wait_until
 
-TEXT = ModelSpec("simulated", "llm", "simulated")
 IMAGE = ModelSpec("simulated image", "stable_diffusion", "simulated")
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.01)
 
 
 def sleepers_of(pid: int) -> list[psutil.Process]:
