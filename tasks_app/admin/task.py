@@ -51,8 +51,9 @@ class TaskAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         (None, {"fields": ("page", "status", "phase", "text", "failure", "progress", "cancellation", "result")}),
         ("Asked", {"fields": ("organization", "user", "task_type", "model", "input", "parameters", "priority",
                               "execution_timeout", "start_timeout", "max_attempts", "metadata", "retry_of")}),
-        ("Worked on", {"fields": ("worker", "attempt", "free_attempts", "created_at", "not_before", "start_deadline",
-                                  "dispatched_at", "started_at", "completed_at", "lease_expires_at")}),
+        ("Worked on", {"fields": ("worker", "attempt", "free_attempts", "engine_deaths", "created_at", "not_before",
+                                  "start_deadline", "dispatched_at", "started_at", "completed_at",
+                                  "lease_expires_at")}),
         ("Cost", {"fields": ("queue_seconds", "model_load_seconds", "inference_seconds", "gpu_seconds", "input_tokens",
                              "output_tokens", "images", "audio_seconds")}),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import cycle
 
 import psycopg
 import redis
@@ -15,12 +16,13 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from tasks_app import hints, transitions
+from tasks_app import hints, orphans, transitions
 from tasks_app.scheduling import books, rounds
 from tasks_app.scheduling.leader import Leadership
 from tasks_app.scheduling.memory import Memory
 
 log = structlog.get_logger(__name__)
+SWEEP_INTERVAL = 60.0  # seconds between two folders of the artifact storage that are looked through
 
 
 class Scheduler:
@@ -31,6 +33,8 @@ class Scheduler:
         self._leading_since: float | None = None  # monotonic; healthy and leading without a break since then
         self._memory: Memory | None = None  # of this leadership
         self._kept_house_at = 0.0
+        self._swept_at = time.monotonic()
+        self._folders = cycle(orphans.FOLDERS)
 
     def stop(self) -> None:
         self._stop.set()
@@ -70,9 +74,21 @@ class Scheduler:
             log.info("task_expired", task_id=str(row.id))
         rounds.resend_unclaimed()
         books.store(memory)
+        self._sweep(now)
         if now - leading_since > settings.LEASE_SECONDS:  # a database that was away made every lease look lost
             for row in transitions.rescue():
                 log.warning("task_rescued", task_id=str(row.id), status=row.status, attempt=row.attempt)
+
+    def _sweep(self, now: float) -> None:
+        if now - self._swept_at < SWEEP_INTERVAL:
+            return
+        self._swept_at = now
+        try:
+            removed = orphans.sweep(next(self._folders))
+        except OSError as error:  # the storage's trouble is not the scheduler's
+            log.warning("orphans_not_swept", reason=str(error))
+        else:
+            log.info("orphans_swept", removed=removed)
 
 
 class Doorbell:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.stack import Stack, running_stack
+
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
@@ -15,3 +17,18 @@ def data_dir() -> Iterator[Path]:
     directory.chmod(0o755)
     yield directory / "data of ä"
     shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One Baton for all tests that leave a whole one behind: starting it takes as long as most of them."""
+    with running_stack(tmp_path_factory.mktemp("faults"), WORKER_DRAIN_SECONDS="0.5", STALL_SECONDS="3") as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(shared: Stack) -> Iterator[Stack]:
+    """The shared processes, whole again whatever the test before did to them; after the test the oracle speaks."""
+    shared.restore()
+    yield shared
+    shared.settle()

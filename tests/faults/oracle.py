@@ -51,3 +51,10 @@ def check(database_url: str, artifacts: Path) -> int:
         row = session.execute("SELECT count(*) FROM tasks_app_task").fetchone()
         assert row is not None
         return int(row[0])
+
+
+def orphans(database_url: str, artifacts: Path) -> set[str]:
+    """Stored files that no row names."""
+    stored = {str(path.relative_to(artifacts)) for path in artifacts.rglob("*") if path.is_file()}
+    with psycopg.connect(database_url) as session:
+        return stored - {name for (name,) in session.execute("SELECT file FROM tasks_app_artifact")}

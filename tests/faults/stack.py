@@ -8,17 +8,21 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
+import psycopg
 
 from orchestrator.local import ephemeral, listener
+from tests.faults import oracle
+from tests.faults.proxy import Proxy
 from tests.servers import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,15 +57,17 @@ class Stack:
         )  # fmt: skip
         log.close()
 
-    def start_web(self) -> None:
+    def start_web(self, **env: str) -> None:
         if self.listener is None:
             self.listener = listener.listen("127.0.0.1", 0)
         fd = self.listener.fileno()
         command = ["uvicorn", "orchestrator.asgi:application", "--fd", str(fd), "--lifespan", "off"]
-        self.spawn("web", "-m", *command, "--log-level", "warning", "--timeout-graceful-shutdown", "3", pass_fds=[fd])
+        self.spawn(
+            "web", "-m", *command, "--log-level", "warning", "--timeout-graceful-shutdown", "3", pass_fds=[fd], **env
+        )
 
-    def start_scheduler(self, name: str = "scheduler") -> None:
-        self.spawn(name, "manage.py", "run_scheduler")
+    def start_scheduler(self, name: str = "scheduler", **env: str) -> None:
+        self.spawn(name, "manage.py", "run_scheduler", **env)
 
     def start_worker(self, name: str = "w1", slots: int = 4, **env: str) -> None:
         command = ["celery", "-A", "orchestrator", "worker", "--pool", "threads", "--concurrency", str(slots)]
@@ -72,6 +78,31 @@ class Stack:
         self.processes[name].send_signal(number)
         if number == signal.SIGKILL:
             self.processes[name].wait(10)
+
+    def family(self, name: str) -> list[psutil.Process]:
+        """The process and all that descends from it."""
+        process = psutil.Process(self.processes[name].pid)
+        return [process, *process.children(recursive=True)]
+
+    def died(self, name: str) -> bool:
+        """By its own hand, at a crash point."""
+        return self.processes[name].poll() == -signal.SIGKILL
+
+    @contextmanager
+    def behind_proxy(self, server: str) -> Iterator[tuple[Proxy, dict[str, str]]]:
+        """A proxy before `postgres` or `redis`, and the settings that lead a process through it."""
+        with tempfile.TemporaryDirectory(prefix="baton-proxy-") as directory:
+            if server == "postgres":
+                _, _, sockets = self.servers.database_url.partition("host=")
+                name, env = ".s.PGSQL.5432", {"DATABASE_URL": f"postgresql://baton@/baton?host={directory}"}
+                target = f"{sockets}/{name}"
+            else:
+                target = self.servers.redis_url.removeprefix("unix://").partition("?")[0]
+                name = Path(target).name
+                urls = {"CELERY_BROKER_URL": self.servers.broker_url, "REDIS_URL": self.servers.redis_url}
+                env = {key: url.replace(target, f"{directory}/{name}") for key, url in urls.items()}
+            with Proxy(f"{directory}/{name}", target) as proxy:
+                yield proxy, env
 
     def engine(self, worker: str = "w1") -> psutil.Process:
         """The engine process proper: the child of the guard that the worker started."""
@@ -85,7 +116,10 @@ class Stack:
         return None
 
     def restore(self) -> None:
-        """One of each runs again, and `w1` is the only worker."""
+        """One of each runs again, as they were started at first, and `w1` is the only worker."""
+        for name, server in self.servers.processes.items():
+            if server.poll() is not None:
+                self.servers.start_again(name)
         for name in [name for name in self.processes if name not in ("web", "scheduler", "w1")]:
             self.kill(name)
             del self.processes[name]
@@ -103,6 +137,35 @@ class Stack:
             return self.api.get("/readyz").status_code == 200 and self.online_workers() == workers
         except httpx.TransportError:
             return False
+
+    def settle(self) -> None:
+        """Everything runs, every task has ended, and the oracle has nothing to say."""
+        self.restore()
+        wait_until(self._all_ended, 60, "all tasks to end")
+        artifacts = self.directory / "data" / "artifacts"
+        oracle.check(self.servers.database_url, artifacts)
+        if oracle.orphans(self.servers.database_url, artifacts):
+            self.manage("collect_orphans", "--older-than", "0")
+            assert not oracle.orphans(self.servers.database_url, artifacts)
+        wait_until(lambda: not self.strays(), 10, f"no process to be left behind: {self.strays()}")
+
+    def _all_ended(self) -> bool:
+        with psycopg.connect(self.servers.database_url) as session:
+            left = session.execute("SELECT count(*) FROM tasks_app_task WHERE completed_at IS NULL").fetchone()
+            return left == (0,)
+
+    def strays(self) -> list[psutil.Process]:
+        """What was started by this stack and belongs to none of its living processes."""
+        family = {p.pid for name, p in self.processes.items() if p.poll() is None for p in self.family(name)}
+        mine = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.pid not in family and process.environ().get("DATA_DIR") == self.env["DATA_DIR"]:
+                    mine.append(process)
+        return mine
+
+    def manage(self, *command: str) -> None:
+        subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=self.env, check=True, timeout=60)
 
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text(errors="replace")
@@ -148,6 +211,19 @@ class Stack:
         wait_until(holds, seconds, f"{task_id} to be {sorted(wanted)}, is {seen.get('status')}")
         return seen
 
+    def attempts(self, task_id: str) -> list[dict[str, Any]]:
+        return list(self.api.get(f"/tasks/{task_id}/attempts").json()["results"])
+
+    def long_task(self, seconds: float = 1.5, **values: object) -> str:
+        """Submitted, and at work in an engine."""
+        task = self.submit(simulate={"seconds": seconds, "steps": int(seconds * 20), **values})
+        self.at_work(task)
+        return task
+
+    def at_work(self, task_id: str) -> None:
+        """Claimed alone is not enough: an engine that is just starting has nothing to lose yet."""
+        wait_until(lambda: self.get(task_id)["phase"] == "inference", 30, f"{task_id} to be in inference")
+
 
 @contextmanager
 def running_stack(directory: Path, *, workers: int = 1, slots: int = 4, **env: str) -> Iterator[Stack]:
@@ -172,7 +248,7 @@ def running_stack(directory: Path, *, workers: int = 1, slots: int = 4, **env: s
 
 def _start(stack: Stack, workers: int, slots: int) -> None:
     for command in (["migrate", "--noinput", "-v", "0"], ["bootstrap"]):
-        subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=stack.env, check=True, timeout=60)
+        stack.manage(*command)
     credentials = json.loads((stack.directory / "data" / "credentials.json").read_text())
     stack.start_web()
     stack.start_scheduler()
