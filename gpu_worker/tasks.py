@@ -22,7 +22,7 @@ _worker: Worker | None = None
 
 def _entry(name: str) -> Any:
     @shared_task(name=name, bind=True, ignore_result=True, acks_late=False)
-    def run(self: Task, task_id: str, *_: Any, **__: Any) -> None:
+    def run(self: Task, task_id: str = "", *_: Any, **__: Any) -> None:
         assert _worker is not None, "Celery runs a task before its worker has started"
         try:
             task, attempt = UUID(task_id), UUID(self.request.id)
