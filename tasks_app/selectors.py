@@ -18,6 +18,7 @@ from tasks_app.models import Artifact, Attempt, Task
 from tasks_app.models.task import TaskQuerySet
 from tasks_app.states import HELD, Status
 from tenants_app.identity import Identity
+from workers_app.models import TaskType
 from workers_app.stats import Load
 
 SEARCHED_ROWS = 10_000  # newest; a substring has no index
@@ -176,10 +177,29 @@ def loads() -> dict[str, Load]:
     return {worker: Load(active, waiting) for worker, active, waiting in rows}
 
 
+def queues() -> list[dict[str, Any]]:
+    """Each task type: how many wait, how long the oldest has, how many are on workers. Of all organizations."""
+    waiting = {
+        task_type: (length, oldest)
+        for task_type, length, oldest in Task.objects.waiting()
+        .order_by()
+        .values_list("task_type")
+        .annotate(Count("id"), Min("created_at"))
+    }
+    running = dict(Task.objects.on_worker().order_by().values_list("task_type").annotate(Count("id")))
+    found = []
+    for name in TaskType.values:
+        length, oldest = waiting.get(name, (0, None))
+        found.append({"name": name, "length": length, "oldest_seconds": _age(oldest), "running": running.get(name, 0)})
+    return found
+
+
+def _age(moment: datetime | None) -> float:
+    return max(0.0, round((timezone.now() - moment).total_seconds(), 3)) if moment else 0.0
+
+
 def queue_info() -> dict[str, dict[str, Any]]:
     """How many wait in the queue of record, and how long the oldest has. Of all organizations."""
     waiting = Task.objects.waiting().aggregate(length=Count("id"), oldest=Min("created_at"))
-    age = (timezone.now() - waiting["oldest"]).total_seconds() if waiting["oldest"] else 0.0
-    return {
-        settings.CELERY_TASK_DEFAULT_QUEUE: {"length": waiting["length"], "oldest_seconds": max(0.0, round(age, 3))}
-    }
+    name = settings.CELERY_TASK_DEFAULT_QUEUE
+    return {name: {"length": waiting["length"], "oldest_seconds": _age(waiting["oldest"])}}

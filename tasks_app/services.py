@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from tasks_app import artifacts, crash_points, dispatch, events, hints, transitions
+from tasks_app import artifacts, capability, crash_points, dispatch, events, hints, transitions
 from tasks_app.models import Artifact, Task, UsageRecord
 from tasks_app.models.usage import ACCOUNTED
 from tasks_app.outcomes import StoredArtifact
@@ -21,6 +21,7 @@ from tasks_app.states import FINAL, Status
 from tenants_app.identity import Identity
 from tenants_app.ids import uuid7
 from workers_app.models import Worker
+from workers_app.selectors import find_model
 
 
 class TaskActive(Exception):
@@ -129,9 +130,14 @@ def cancel_many(task_ids: Sequence[UUID], by: str) -> int:
 
 
 def retry(identity: Identity, task: Task) -> Task:
-    """A final state never changes, so trying again is a new task that names the old one. Raises NotFinished."""
+    """A final state never changes, so trying again is a new task that names the old one.
+
+    Raises NotFinished, and NoCapableWorker.
+    """
     if task.status not in FINAL:
         raise NotFinished
+    if model := find_model(task.task_type, task.model):
+        capability.refuse_if_nobody_could(model)
     again = NewTask(
         task_type=task.task_type,
         model=task.model,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tasks_app import metrics
+from tasks_app import capability, metrics
+from tasks_app.scheduling import outlook
 from tenants_app.authentication import key_cache
 from workers_app.selectors import model_cache
 
@@ -14,3 +15,5 @@ def _forget_what_earlier_tests_saw() -> None:
     key_cache.clear()
     metrics.forget()
     model_cache.clear()
+    capability.forget()
+    outlook.forget()

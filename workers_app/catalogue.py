@@ -28,6 +28,7 @@ OPTIONAL: dict[str, Any] = {
     "options": {},
     "description": "",
     "enabled": True,
+    "worker_may_come": False,
 }  # what an entry that leaves it out means
 FIELDS = {"name", "task_type", "default", *OPTIONAL}
 DTYPES = {"auto", "float32", "float16", "bfloat16"}

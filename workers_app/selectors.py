@@ -59,3 +59,8 @@ def present_workers() -> QuerySet[Worker]:
     """All but those that stopped, or gave no sign of life, for more than an hour."""
     recently = timezone.now() - FORGOTTEN_AFTER
     return Worker.objects.filter(heartbeat_at__gt=recently).exclude(stopped_at__lt=recently)
+
+
+def registered_workers() -> QuerySet[Worker]:
+    """Everybody that ever came, whether online or not."""
+    return Worker.objects.order_by("name")

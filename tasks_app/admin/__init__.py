@@ -1,6 +1,7 @@
 """Django's admin of tasks: everything can be read, nothing that would break an invariant can be edited."""
 
 from tasks_app.admin.celery_results import ReadOnlyTaskResultAdmin
+from tasks_app.admin.pause import PauseAdmin
 from tasks_app.admin.task import TaskAdmin
 
-__all__ = ["ReadOnlyTaskResultAdmin", "TaskAdmin"]
+__all__ = ["PauseAdmin", "ReadOnlyTaskResultAdmin", "TaskAdmin"]

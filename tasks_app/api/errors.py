@@ -11,6 +11,8 @@ from django.http import Http404, HttpRequest
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
+from tasks_app.capability import NoCapableWorker
+from tasks_app.pausing import NothingToPause
 from tasks_app.schemas.submission import ModelNotFound
 from tasks_app.services import NotFinished, TaskActive
 
@@ -59,6 +61,11 @@ class StillActive(ApiError):
 class PayloadTooLarge(ApiError):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_code = "payload_too_large"
+
+
+class NobodyCapable(ApiError):
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "no_capable_worker"
 
 
 class DatabaseAway(ApiError):
@@ -131,6 +138,10 @@ def _translate(error: Exception) -> Exception:
             return InvalidInput("The request cannot be read.")
         case ModelNotFound():
             return NoSuchModel(str(error), "model")
+        case NoCapableWorker():
+            return NobodyCapable(str(error), "model")
+        case NothingToPause():
+            return NotFound(str(error))
         case TaskActive():
             return StillActive("The task has not ended; cancel it first, or use force=true.")
         case NotFinished():

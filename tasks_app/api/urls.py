@@ -9,8 +9,10 @@ from django.urls import URLPattern, re_path
 from tasks_app.api.views.artifacts import ArtifactsView, ArtifactView
 from tasks_app.api.views.models import ModelsView
 from tasks_app.api.views.operations import MetricsView, WorkersHealthView, WorkersStatsView, WorkersView
+from tasks_app.api.views.queues import QueuesView, pause_view, resume_view
 from tasks_app.api.views.tasks import TasksView, TaskView
-from tasks_app.api.views.verbs import AttemptsView, CancelView, RetryView
+from tasks_app.api.views.verbs import AttemptsView, CancelView, ExplainView, RetryView
+from tasks_app.models import PauseKind
 
 
 def _at(path: str, view: Any, name: str) -> URLPattern:
@@ -19,6 +21,7 @@ def _at(path: str, view: Any, name: str) -> URLPattern:
     return route
 
 
+PAUSABLE = {PauseKind.QUEUE: "queues", PauseKind.MODEL: "models", PauseKind.ORGANIZATION: "organizations"}
 urlpatterns = [
     _at("tasks", TasksView, "api-tasks"),
     _at("tasks/stats/metrics", MetricsView, "api-metrics"),
@@ -28,8 +31,15 @@ urlpatterns = [
     _at("tasks/<task_id>/cancel", CancelView, "api-task-cancel"),
     _at("tasks/<task_id>/retry", RetryView, "api-task-retry"),
     _at("tasks/<task_id>/attempts", AttemptsView, "api-task-attempts"),
+    _at("tasks/<task_id>/explain", ExplainView, "api-task-explain"),
     _at("artifacts", ArtifactsView, "api-artifacts"),
     _at("artifacts/<artifact_id>", ArtifactView, "api-artifact"),
     _at("models", ModelsView, "api-models"),
     _at("workers", WorkersView, "api-workers"),
+    _at("queues", QueuesView, "api-queues"),
+    *(
+        _at(f"{plural}/(?P<name>.+)/{verb}", view(kind), f"api-{kind}-{verb}")  # names of models have slashes
+        for kind, plural in PAUSABLE.items()
+        for verb, view in (("pause", pause_view), ("resume", resume_view))
+    ),
 ]

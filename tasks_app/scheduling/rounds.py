@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -40,7 +39,7 @@ def place_waiting(memory: Memory | None = None) -> int:
     if left:
         memory.settle(left, reading.read_ended([work.task_id for work in left]))
     workers = {worker.name: worker for worker in Worker.objects.filter(stopped_at=None, stopping=False)}
-    views = _ready(workers.values(), Counter(work.worker for work in on_workers))
+    views = ready(workers.values(), Counter(work.worker for work in on_workers))
     free_slots = sum(view.free_slots for view in views)
     if not free_slots:
         return 0
@@ -54,10 +53,14 @@ def place_waiting(memory: Memory | None = None) -> int:
     return len(rows)
 
 
-def worker_views(workers: Sequence[Worker]) -> list[WorkerView]:
-    """The workers that may get work now, with the room that the rows on them leave. For readers beside the leader."""
-    taken = dict(Task.objects.on_worker().order_by().values_list("worker").annotate(Count("id")))
-    return _ready(workers, Counter(taken))
+def ready(workers: Iterable[Worker], taken: Counter[str]) -> list[WorkerView]:
+    """Those that may get work now, with the room that what is on them leaves."""
+    now = timezone.now()
+    return [
+        reading.view_of(worker, taken)
+        for worker in workers
+        if worker.state == WorkerState.ACTIVE and health.of(worker, now) == health.Health.ONLINE
+    ]
 
 
 def resend_unclaimed() -> None:
@@ -77,15 +80,6 @@ def resend_unclaimed() -> None:
     again = [row for row in late if row.worker in alive]
     Task.objects.filter(id__in=[row.id for row in again], status=Status.DISPATCHED).update(sent_at=Now())
     dispatch.send([_message(row, workers) for row in again])
-
-
-def _ready(workers: Iterable[Worker], taken: Counter[str]) -> list[WorkerView]:
-    now = timezone.now()
-    return [
-        reading.view_of(worker, taken)
-        for worker in workers
-        if worker.state == WorkerState.ACTIVE and health.of(worker, now) == health.Health.ONLINE
-    ]
 
 
 def _placement(choice: Choice) -> Placement:

@@ -151,6 +151,16 @@ class WaitReason(StrEnum):
     ORGANIZATION_LIMIT = "organization_limit"
 
 
+STANDING_STILL = frozenset(
+    {
+        WaitReason.NO_WORKER,
+        WaitReason.NO_CAPABLE_WORKER,
+        WaitReason.QUEUE_PAUSED,
+        WaitReason.MODEL_PAUSED,
+        WaitReason.MODEL_DISABLED,
+        WaitReason.ORGANIZATION_PAUSED,
+    }
+)  # until an operator does something, however many slots are free
 PASSED_OVER = frozenset({WaitReason.WARM_WORKER_SOON, WaitReason.COLLECTING})  # it was its turn
 
 

@@ -1,6 +1,7 @@
 """From a request's JSON to a stored task: check it, choose its model, take in its image, submit it.
 
-Called by every transport that submits. Raises DRF's ValidationError with the path of what is wrong, and ModelNotFound.
+Called by every transport that submits. Raises DRF's ValidationError with the path of what is wrong,
+ModelNotFound, and NoCapableWorker.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 from rest_framework.exceptions import ValidationError
 
-from tasks_app import artifacts, services
+from tasks_app import artifacts, capability, services
 from tasks_app.images import intake
 from tasks_app.models import Task
 from tasks_app.outcomes import StoredArtifact
@@ -43,6 +44,7 @@ def accept(identity: Identity, data: Any) -> services.NewTask:
     schema = SCHEMAS[asked["task_type"]]
     content = _under("input", schema.input, asked["input"])
     model = _model(asked["task_type"], asked.get("model"))
+    capability.refuse_if_nobody_could(model)
     parameters = _parameters(schema, model, asked["parameters"])
     task_id = uuid7()
     stored: tuple[StoredArtifact, ...] = ()

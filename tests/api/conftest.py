@@ -29,7 +29,7 @@ def key(organization: Organization) -> str:
 
 @pytest.fixture
 def identity(organization: Organization, key: str) -> Identity:
-    return Identity(organization, None, "test", api_key_id=ApiKey.objects.get(organization=organization).pk)
+    return Identity(organization, None, "test", api_key_id=ApiKey.objects.get(prefix=key.split("_")[1]).pk)
 
 
 def client_with(key: str) -> Client:

@@ -9,7 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
-from tasks_app.models import Task
+from tasks_app.models import Pause, Task
 from tasks_app.outcomes import Completed, Failed
 from tenants_app import keys
 from tenants_app.models import ApiKey, Organization
@@ -154,3 +154,19 @@ def test_a_key_is_shown_once_and_works(admin, organization):
 def test_every_list_opens(admin, page):
     make_task("completed")
     assert admin.get(f"/admin/{page}/").status_code == 200
+
+
+def test_a_pause_is_made_and_ended_as_over_the_api(admin):
+    page = "/admin/tasks_app/pause/"
+    admin.post(f"{page}add/", {"kind": "queue", "name": "llm", "reason": "new driver"})
+    pause = Pause.objects.get()
+    assert (pause.by, pause.reason) == ("root", "new driver")
+    act(admin, page, "delete_selected", pause.pk)
+    admin.post(f"{page}{pause.pk}/delete/", {"post": "yes"})
+    assert not Pause.objects.exists()
+
+
+def test_what_is_not_there_cannot_be_paused(admin):
+    answer = admin.post("/admin/tasks_app/pause/add/", {"kind": "queue", "name": "video", "reason": ""})
+    assert "There is no queue video." in answer.content.decode()
+    assert not Pause.objects.exists()

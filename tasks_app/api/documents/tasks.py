@@ -7,6 +7,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, Polymorphic
 
 from tasks_app.api.documents.base import TASKS, Decorator, bounded, call, errors, query
 from tasks_app.api.shapes import tasks as shapes
+from tasks_app.api.shapes.waiting import Explanation
 from tasks_app.schemas import SCHEMAS
 from tasks_app.schemas.request import TaskRequest
 from tasks_app.schemas.strict import Choice, Strict
@@ -62,7 +63,7 @@ submit = call(
     tags=[TASKS],
     summary="Submit a task",
     request=SUBMIT,
-    responses={201: shapes.Task, **errors(400, 404, 413, 415)},
+    responses={201: shapes.Task, **errors(400, 404, 413, 415, 422)},
 )
 list_tasks = call(
     operation_id="list_tasks",
@@ -110,7 +111,14 @@ retry_task = call(
     summary="Try a task that has ended again, as a new task",
     parameters=[TASK_ID],
     request=None,
-    responses={201: shapes.Task, **errors(400, 404, 409)},
+    responses={201: shapes.Task, **errors(400, 404, 409, 422)},
+)
+explain_task = call(
+    operation_id="explain_task",
+    tags=[TASKS],
+    summary="Why is it not running yet, and when will it?",
+    parameters=[TASK_ID],
+    responses={200: Explanation, **errors(400, 404)},
 )
 list_attempts = call(
     operation_id="list_attempts",

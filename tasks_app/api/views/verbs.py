@@ -1,4 +1,4 @@
-"""What can be done to a task: cancel it, try it again, look at its attempts."""
+"""What can be done to a task: cancel it, try it again, ask why it waits, look at its attempts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tasks_app import selectors, services
+from tasks_app import explaining, selectors, services
 from tasks_app.api import query, render
 from tasks_app.api.access import identity_of, task_or_404
 from tasks_app.api.documents import tasks as documents
@@ -46,6 +46,13 @@ class RetryView(APIView):
         identity, shown = identity_of(request), task_or_404(request, task_id)
         again = services.retry(identity, shown.task)
         return created(replace(selectors.submitted(identity, again), organization=shown.organization))
+
+
+class ExplainView(APIView):
+    @documents.explain_task
+    def get(self, request: Request, task_id: str) -> Response:
+        query.refuse_unknown(request.query_params, ())
+        return Response(explaining.as_json(explaining.explain(task_or_404(request, task_id).task)))
 
 
 class AttemptsView(APIView):

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from tasks_app import metrics
+from tasks_app import metrics, pausing
 from tasks_app.dashboard import counts, curl, live, machines, rows
 from tasks_app.dashboard.access import signed_in
 from tasks_app.dashboard.views.submit import empty_form
@@ -40,6 +40,7 @@ def _context(identity: Identity) -> dict[str, Any]:
         "by_type": by_type,
         "metrics": metrics.read(identity, "24h"),
         "machines": machines.read(),
+        "pauses": pausing.in_force(),
         "rows": rows.read(identity, TaskFilter(), LATEST).rows,
         "sees_all": identity.sees_all,
         "example": curl.command(curl.EXAMPLE),

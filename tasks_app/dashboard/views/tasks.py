@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from tasks_app import pausing
 from tasks_app.api import query
 from tasks_app.api.errors import InvalidInput
 from tasks_app.dashboard import curl, live, rows
@@ -66,6 +67,7 @@ def _context(identity: Identity, asked: QueryDict) -> dict[str, Any]:
         "narrowed": any(name in query.FILTERS for name in asked),
         "address": asked.urlencode(),
         "sees_all": identity.sees_all,
+        "pauses": pausing.in_force(),
         "example": curl.command(curl.EXAMPLE),
     }
 
