@@ -205,10 +205,10 @@ class EngineKeeper:
         process = EngineProcess(on_report, on_exit, self._env)
         life = _Life(process, Watchdog(self._stall_seconds, SILENCE_SECONDS, now), now)
         with self._lock:
+            if self._stopping.is_set():  # stop() has been here, and would not end this one
+                return
+            process.start()
             self._life = life
-        process.start()
-        if self._stopping.is_set():  # stop() may have looked before we were there
-            process.stop(0.0)
 
     def _on_report(self, life: _Life, report: Report) -> None:
         match report:

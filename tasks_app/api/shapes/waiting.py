@@ -10,7 +10,6 @@ from tasks_app.api.shapes.base import nullable
 from tasks_app.explaining import Stage
 from tasks_app.models import PauseKind
 from tasks_app.scheduling.snapshot import WaitReason
-from workers_app.models import TaskType
 
 
 class Position(s.Serializer[Any]):
@@ -41,7 +40,7 @@ class Pause(s.Serializer[Any]):
 
 
 class Queue(s.Serializer[Any]):
-    name = s.ChoiceField(choices=TaskType.values)
+    name = s.CharField(help_text="A task type.")
     length = s.IntegerField()
     oldest_seconds = s.FloatField()
     running = s.IntegerField(help_text="On workers: dispatched, running or being cancelled.")
