@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.urls import URLPattern, re_path
 
 from tasks_app.api.views.artifacts import ArtifactsView, ArtifactView
+from tasks_app.api.views.many import BatchCancelView, BatchesView, BatchView, BulkCancelView, BulkRetryView
 from tasks_app.api.views.models import ModelsView
 from tasks_app.api.views.operations import MetricsView, WorkersHealthView, WorkersStatsView, WorkersView
 from tasks_app.api.views.tasks import TasksView, TaskView
@@ -14,7 +16,7 @@ from tasks_app.api.views.verbs import AttemptsView, CancelView, RetryView
 
 
 def _at(path: str, view: Any, name: str) -> URLPattern:
-    pattern = path.replace("<task_id>", "(?P<task_id>[^/]+)").replace("<artifact_id>", "(?P<artifact_id>[^/]+)")
+    pattern = re.sub(r"<(\w+)>", r"(?P<\1>[^/]+)", path)
     route: URLPattern = re_path(f"^{pattern}/?$", view.as_view(), name=name)
     return route
 
@@ -24,6 +26,11 @@ urlpatterns = [
     _at("tasks/stats/metrics", MetricsView, "api-metrics"),
     _at("tasks/workers/health", WorkersHealthView, "api-workers-health"),
     _at("tasks/workers/stats", WorkersStatsView, "api-workers-stats"),
+    _at("tasks/batch", BatchesView, "api-batches"),
+    _at("tasks/batch/<batch_id>", BatchView, "api-batch"),
+    _at("tasks/batch/<batch_id>/cancel", BatchCancelView, "api-batch-cancel"),
+    _at("tasks/bulk/cancel", BulkCancelView, "api-bulk-cancel"),
+    _at("tasks/bulk/retry", BulkRetryView, "api-bulk-retry"),
     _at("tasks/<task_id>", TaskView, "api-task"),
     _at("tasks/<task_id>/cancel", CancelView, "api-task-cancel"),
     _at("tasks/<task_id>/retry", RetryView, "api-task-retry"),

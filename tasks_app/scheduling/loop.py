@@ -15,12 +15,13 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from tasks_app import hints, transitions
+from tasks_app import hints, idempotency, transitions
 from tasks_app.scheduling import books, rounds
 from tasks_app.scheduling.leader import Leadership
 from tasks_app.scheduling.memory import Memory
 
 log = structlog.get_logger(__name__)
+CLEAN_UP_INTERVAL = 60.0  # seconds; what is old may lie a little longer
 
 
 class Scheduler:
@@ -31,6 +32,7 @@ class Scheduler:
         self._leading_since: float | None = None  # monotonic; healthy and leading without a break since then
         self._memory: Memory | None = None  # of this leadership
         self._kept_house_at = 0.0
+        self._cleaned_up_at = -CLEAN_UP_INTERVAL
 
     def stop(self) -> None:
         self._stop.set()
@@ -70,6 +72,9 @@ class Scheduler:
             log.info("task_expired", task_id=str(row.id))
         rounds.resend_unclaimed()
         books.store(memory)
+        if now - self._cleaned_up_at >= CLEAN_UP_INTERVAL:
+            self._cleaned_up_at = now
+            idempotency.remove_expired()
         if now - leading_since > settings.LEASE_SECONDS:  # a database that was away made every lease look lost
             for row in transitions.rescue():
                 log.warning("task_rescued", task_id=str(row.id), status=row.status, attempt=row.attempt)

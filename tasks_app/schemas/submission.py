@@ -1,6 +1,7 @@
 """From a request's JSON to a stored task: check it, choose its model, take in its image, submit it.
 
-Called by every transport that submits. Raises DRF's ValidationError with the path of what is wrong, and ModelNotFound.
+Called by every transport that submits. Raises DRF's ValidationError with the path of what is wrong, and ModelNotFound;
+with a key also KeyReused, and Task.DoesNotExist if what it made has been deleted.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from typing import Any
 
 from rest_framework.exceptions import ValidationError
 
-from tasks_app import artifacts, services
+from tasks_app import artifacts, idempotency, services
+from tasks_app.idempotency import Key
 from tasks_app.images import intake
 from tasks_app.models import Task
 from tasks_app.outcomes import StoredArtifact
 from tasks_app.schemas import SCHEMAS, Schema
 from tasks_app.schemas.request import TASK_REQUEST
+from tasks_app.services import Submitted
 from tenants_app.identity import Identity
 from tenants_app.ids import uuid7
 from workers_app import selectors
@@ -28,13 +31,21 @@ class ModelNotFound(Exception):
 
 
 def submit(identity: Identity, data: Any) -> Task:
-    """Check and store; a task that could not be stored leaves no file behind."""
+    return submit_once(identity, data, None).task
+
+
+def submit_once(identity: Identity, data: Any, key: Key | None) -> Submitted:
+    """Check and store; a task that was not stored, or had been before, leaves no file behind."""
+    if key is not None and (first := idempotency.find(key)):
+        return Submitted(Task.objects.get(pk=first), replayed=True)
     new = accept(identity, data)
+    made = None
     try:
-        return services.submit(identity, new)
-    except BaseException:
-        artifacts.discard(stored.file for stored in new.input_artifacts)
-        raise
+        made = services.submit_once(identity, new, key)
+    finally:
+        if made is None or made.replayed:
+            artifacts.discard(stored.file for stored in new.input_artifacts)
+    return made
 
 
 def accept(identity: Identity, data: Any) -> services.NewTask:

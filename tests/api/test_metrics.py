@@ -33,7 +33,8 @@ def test_before_anything_was_asked_every_number_is_zero(api: Client) -> None:
         "window": "all", "total_tasks": 0, "pending_tasks": 0, "running_tasks": 0, "completed_tasks": 0,
         "failed_tasks": 0, "cancelled_tasks": 0, "expired_tasks": 0, "success_rate": 0.0,
         "average_execution_time": 0.0, "by_task_type": {}, "by_model": {},
-        "queue_wait_seconds": {"p50": None, "p95": None, "p99": None}, "throughput_per_minute": 0.0,
+        "queue_wait_seconds": {"p50": None, "p95": None, "p99": None},
+        "cancel_seconds": {"p50": None, "p95": None, "p99": None}, "by_cancel_mode": {}, "throughput_per_minute": 0.0,
     }  # fmt: skip
 
 
