@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from tasks_app.bulk import MAX_IDS, Selection
 from tasks_app.retries import FailureCode
-from tasks_app.schemas.strict import MESSAGES, Bounded, Choice, ListOf, Moment, Strict, Text
+from tasks_app.schemas.strict import MESSAGES, Choice, ListOf, Moment, Strict, Text
 from tasks_app.selectors import TaskFilter
 from tasks_app.states import CELERY_WORDS, Status, parse_status
 from workers_app.models import TaskType
@@ -22,13 +22,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # ids know no earlier time
 CENTURY = timedelta(days=36_500)
 
 
-class Id(Bounded, Text):
-    openapi = {"format": "uuid"}
+class Id(serializers.UUIDField):
+    default_error_messages = MESSAGES
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(32, 36, **options)
-
-    def to_internal_value(self, data: Any) -> Any:
+    def to_internal_value(self, data: Any) -> UUID:
         try:
             return UUID(data)
         except (ValueError, AttributeError, TypeError):

@@ -18,7 +18,7 @@ from tasks_app.models import Task
 from tasks_app.outcomes import Failed
 from tasks_app.selectors import TaskFilter
 from tenants_app.identity import Identity
-from tests.api.conftest import error_of
+from tests.api.conftest import error_of, until_somebody_waits
 from tests.factories import make_identity, make_task, make_user
 
 pytestmark = pytest.mark.django_db
@@ -241,7 +241,7 @@ def test_two_bulk_retries_at_once_make_each_task_once(monkeypatch: pytest.Monkey
     def reach(place: str) -> None:
         if place == "bulk_retry.before_commit" and not inside.is_set():
             inside.set()  # the other may begin now; it has to wait for this commit
-            waits_for_a_lock()
+            until_somebody_waits()
 
     monkeypatch.setattr(crash_points, "reach", reach)
 
@@ -260,20 +260,6 @@ def test_two_bulk_retries_at_once_make_each_task_once(monkeypatch: pytest.Monkey
     second.join()
     assert sorted(tallies, key=str) == [{"already_retried": 20}, {"retried": 20}]
     assert Task.objects.exclude(retry_of=None).count() == 20
-
-
-def waits_for_a_lock() -> None:
-    """Until another session of this database waits for one."""
-    with connection.cursor() as cursor:
-        for _ in range(1000):
-            cursor.execute("SELECT pg_sleep(0.01), pg_stat_clear_snapshot()")  # which a transaction keeps
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            if cursor.fetchone()[0]:
-                return
-    raise AssertionError("nobody waits")
 
 
 def test_a_filter_by_cause_means_failed_tasks_only(identity: Identity) -> None:

@@ -68,6 +68,24 @@ def test_the_wait_in_the_queue_is_told_in_percentiles(api: Client, identity: Ide
     assert read(api)["queue_wait_seconds"] == {"p50": 50.0, "p95": 95.0, "p99": 99.0}
 
 
+def test_cancels_are_told_by_how_long_they_took_and_how_it_was_stopped(api: Client, identity: Identity) -> None:
+    asked = timezone.now()
+    for mode, seconds in (("cooperative", 0.25), ("cooperative", 0.5), ("killed", 6)):
+        times = {"requested_at": asked.isoformat(), "stopped_at": (asked + timedelta(seconds=seconds)).isoformat()}
+        Task.objects.filter(pk=make_task("cancelled", identity).pk).update(cancellation={**times, "mode": mode})
+    make_task("cancelling", identity)
+    make_task("cancelled")
+    shown = read(api)
+    assert shown["cancel_seconds"] == {"p50": 0.5, "p95": 6.0, "p99": 6.0}
+    assert shown["by_cancel_mode"] == {"cooperative": 2, "killed": 1}
+
+
+def test_a_task_that_was_dequeued_stopped_at_once(api: Client, identity: Identity) -> None:
+    make_task("cancelled", identity)
+    assert read(api)["cancel_seconds"]["p99"] == 0.0
+    assert read(api)["by_cancel_mode"] == {"dequeued": 1}
+
+
 def test_throughput_counts_what_was_completed_in_the_last_five_minutes(api: Client, identity: Identity) -> None:
     tasks = [make_task("completed", identity) for _ in range(3)]
     Task.objects.filter(pk=tasks[0].pk).update(completed_at=timezone.now() - timedelta(minutes=6))
