@@ -6,7 +6,6 @@ Raises InvalidTasks with what is wrong with each; else as `submission`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,16 +68,18 @@ def submit_once(identity: Identity, data: Any, key: Key | None) -> Submitted:
         return Submitted(Batch.objects.get(pk=first), replayed=True)
     asked = BATCH_REQUEST.run_validation(data)
     new = NewBatch(metadata=asked["metadata"])
-    with ExitStack() as undo:
-        tasks = _accept_all(identity, asked["tasks"], undo)
+    files: list[str] = []
+    with artifacts.discarded_on_failure(files):
+        tasks = _accept_all(identity, asked["tasks"], files)
         batch = batches.submit(identity, new, tasks, key)
-        if batch.id == new.id:
-            undo.pop_all()
-    return Submitted(batch, replayed=batch.id != new.id)
+    replayed = batch.id != new.id
+    if replayed:
+        artifacts.discard(files)
+    return Submitted(batch, replayed)
 
 
-def _accept_all(identity: Identity, bodies: Iterable[Any], undo: ExitStack) -> list[NewTask]:
-    """`undo` is given the removal of each file that was stored for them."""
+def _accept_all(identity: Identity, bodies: Iterable[Any], files: list[str]) -> list[NewTask]:
+    """`files` grows by those that are stored for them."""
     tasks: list[NewTask] = []
     problems: list[Problem] = []
     count = 0
@@ -91,8 +92,7 @@ def _accept_all(identity: Identity, bodies: Iterable[Any], undo: ExitStack) -> l
             path, predicate = "model", f"is not known: {error}"
         else:
             tasks.append(new)
-            if new.input_artifacts:
-                undo.callback(artifacts.discard, [stored.file for stored in new.input_artifacts])
+            files += [stored.file for stored in new.input_artifacts]
             continue
         count += 1
         if len(problems) < LISTED:

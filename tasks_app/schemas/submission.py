@@ -39,12 +39,11 @@ def submit_once(identity: Identity, data: Any, key: Key | None) -> Submitted:
     if key is not None and (first := idempotency.find(key)):
         return Submitted(Task.objects.get(pk=first), replayed=True)
     new = accept(identity, data)
-    made = None
-    try:
+    files = [stored.file for stored in new.input_artifacts]
+    with artifacts.discarded_on_failure(files):
         made = services.submit_once(identity, new, key)
-    finally:
-        if made is None or made.replayed:
-            artifacts.discard(stored.file for stored in new.input_artifacts)
+    if made.replayed:
+        artifacts.discard(files)
     return made
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 
 from tasks_app import idempotency, services
@@ -213,6 +213,26 @@ def test_a_crash_after_the_commit_leaves_both_and_the_client_that_asks_again_get
     task = Task.objects.get()
     again = post(api, "/tasks/", LLM)
     assert (again.status_code, again.json()["task_id"]) == (200, str(task.pk))
+
+
+def test_a_submit_whose_commit_got_no_reply_is_recognised_and_still_has_its_image(
+    api: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    submit_once = services.submit_once
+
+    def lose_the_reply(*arguments: Any) -> Any:
+        submit_once(*arguments)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    body = {"task_type": "image_to_text", "input": {"image": data_url(picture())}}
+    with monkeypatch.context() as patch:
+        patch.setattr(services, "submit_once", lose_the_reply)
+        error_of(post(api, "/tasks/", body), 503, "database_unavailable")
+    again = post(api, "/tasks/", body)
+    assert again.status_code == 200
+    image = again.json()["input"]["image"].removeprefix("artifact://")
+    assert api.get(f"/artifacts/{image}").getvalue() == picture()
 
 
 class Crash(Exception):
