@@ -17,7 +17,7 @@ from tasks_app.idempotency import Key
 from tasks_app.models import Artifact, Task, UsageRecord
 from tasks_app.models.usage import ACCOUNTED
 from tasks_app.outcomes import StoredArtifact
-from tasks_app.states import FINAL, Status
+from tasks_app.states import FINAL, STOPPABLE, Status
 from tenants_app.identity import Identity
 from tenants_app.ids import uuid7
 from workers_app.models import Worker
@@ -142,11 +142,21 @@ def cancel_many(task_ids: Sequence[UUID], by: str) -> dict[UUID, Status]:
     themselves anyway.
     """
     rows = transitions.request_cancel(task_ids, by)
+    if len(task_ids) > 1:
+        for task_id in _passed_over(task_ids, rows):
+            rows += transitions.request_cancel([task_id], by)
     on_worker = [row for row in rows if row.worker and row.attempt_id]
     hostnames = dict(Worker.objects.filter(name__in={r.worker for r in on_worker}).values_list("name", "hostname"))
     dispatch.tell_to_cancel([(hostnames[r.worker], r.attempt_id) for r in on_worker if r.worker in hostnames])
     hints.wake_scheduler()
     return {row.id: Status(row.status) for row in rows}
+
+
+def _passed_over(task_ids: Sequence[UUID], rows: Sequence[Any]) -> list[UUID]:
+    """What a cancel of many left out because it was just being written."""
+    missing = set(task_ids) - {row.id for row in rows}
+    stoppable = Task.objects.filter(pk__in=missing, status__in=sorted(STOPPABLE))
+    return list(stoppable.values_list("pk", flat=True)) if missing else []
 
 
 def retry(identity: Identity, task: Task) -> Task:

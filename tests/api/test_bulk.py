@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
 from tasks_app import bulk, crash_points, services
 from tasks_app.bulk import Selection
 from tasks_app.models import Task
-from tasks_app.outcomes import Failed
+from tasks_app.outcomes import Completed, Failed
 from tasks_app.selectors import TaskFilter
+from tasks_app.states import Status
 from tenants_app.identity import Identity
 from tests.api.conftest import error_of, until_somebody_waits
-from tests.factories import make_identity, make_task, make_user
+from tests.factories import end, make_identity, make_task, make_user, start
 
 pytestmark = pytest.mark.django_db
 CRASH = Failed("model_load_failed", "no such file", "")
@@ -163,6 +165,27 @@ def test_a_task_that_ended_between_the_look_and_the_cancel_is_counted_as_what_it
     monkeypatch.setattr(services, "cancel_many", late)
     tally = bulk.cancel(identity, Selection([first.pk, second.pk]))
     assert (tally.matched, +tally.words) == (1, {"already_cancelled": 1, "not_found": 1})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cancel_of_many_holds_nothing_that_a_worker_waits_for_while_it_waits_for_that_worker() -> None:
+    first, second = make_task(), make_task()
+    claims = {task.pk: start(task) for task in (first, second)}
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():  # a worker that reports two ends
+            end(claims[second.pk], Completed({"text": "Hi!"}))
+            cancelled = threads.submit(cancel_both, [first.pk, second.pk])
+            until_somebody_waits()
+            end(claims[first.pk], Completed({"text": "Hi!"}))  # with both rows held by the cancel: a deadlock
+        assert cancelled.result() == {first.pk: "cancelling"}
+    assert statuses(first, second) == ["completed"] * 2
+
+
+def cancel_both(ids: list[UUID]) -> dict[UUID, Status]:
+    try:
+        return services.cancel_many(ids, "tester")
+    finally:
+        connection.close()
 
 
 # ---------------------------------------------------------------- retry
