@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from uuid import UUID
@@ -13,6 +14,7 @@ import structlog
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import InterfaceError, OperationalError
 
 from tasks_app.outcomes import StoredArtifact
 from tenants_app.ids import uuid7
@@ -57,3 +59,17 @@ def discard(names: Iterable[str]) -> None:
             default_storage.delete(name)
         except OSError as error:
             log.warning("artifact_not_removed", file=name, reason=str(error))
+
+
+@contextmanager
+def discarded_on_failure(files: Collection[str]) -> Iterator[None]:
+    """Removes files whose rows could not be written. If the reply to a commit was lost the rows may be there, so then
+    the files stay.
+    """
+    try:
+        yield
+    except (OperationalError, InterfaceError):
+        raise
+    except BaseException:
+        discard(files)
+        raise

@@ -1,4 +1,4 @@
-"""Writing the event log. Called inside the transaction of the change, by `transitions` and `services.submit` only."""
+"""Writing the event log. Called inside the transaction of the change, by `transitions` and `services.insert` only."""
 
 from __future__ import annotations
 

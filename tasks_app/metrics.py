@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Q
@@ -19,7 +20,7 @@ from tasks_app.states import Status
 from tenants_app.identity import Identity
 
 WINDOWS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "all": None}
-SAMPLE = 10_000  # newest started rows that the percentiles are read from
+SAMPLE = 10_000  # newest started, and newest cancelled rows, that the percentiles are read from
 THROUGHPUT_OVER = timedelta(minutes=5)
 CACHE_SECONDS = 1.0
 
@@ -81,6 +82,7 @@ def compute(identity: Identity, window: str) -> dict[str, Any]:
         "by_task_type": dict(by_type),
         "by_model": dict(by_model),
         "queue_wait_seconds": _queue_wait(tasks),
+        **_cancels(tasks),
         "throughput_per_minute": _throughput(Task.objects.visible_to(identity)),
     }
 
@@ -94,8 +96,27 @@ def _within(tasks: TaskQuerySet, window: timedelta | None) -> TaskQuerySet:
 
 def _queue_wait(tasks: TaskQuerySet) -> dict[str, float | None]:
     newest = tasks.filter(queue_seconds__isnull=False).order_by("-id").values_list("queue_seconds", flat=True)[:SAMPLE]
-    waits = sorted(wait for wait in newest if wait is not None)
-    return {f"p{percent}": round(_percentile(waits, percent), 3) if waits else None for percent in (50, 95, 99)}
+    return _percentiles([wait for wait in newest if wait is not None])
+
+
+def _cancels(tasks: TaskQuerySet) -> dict[str, Any]:
+    """How long from the wish to the stop, and how it was stopped; of the newest cancelled tasks."""
+    cancelled = tasks.filter(status=Status.CANCELLED).order_by("-id").values_list("cancellation", flat=True)[:SAMPLE]
+    seen = [cancellation for cancellation in cancelled if cancellation]
+    return {
+        "cancel_seconds": _percentiles([_seconds_to_stop(cancellation) for cancellation in seen]),
+        "by_cancel_mode": dict(Counter(cancellation["mode"] for cancellation in seen)),
+    }
+
+
+def _seconds_to_stop(cancellation: dict[str, str]) -> float:
+    asked, stopped = (datetime.fromisoformat(cancellation[name]) for name in ("requested_at", "stopped_at"))
+    return (stopped - asked).total_seconds()
+
+
+def _percentiles(values: Iterable[float]) -> dict[str, float | None]:
+    ordered = sorted(values)
+    return {f"p{percent}": round(_percentile(ordered, percent), 3) if ordered else None for percent in (50, 95, 99)}
 
 
 def _percentile(ordered: list[float], percent: int) -> float:

@@ -39,6 +39,8 @@ class TaskFilter:
     created_after: datetime | None = None
     created_before: datetime | None = None
     q: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None  # exactly this
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +144,16 @@ def _conditions(narrowed: TaskFilter) -> Q:
         "model": narrowed.model,
         "worker": narrowed.worker_id,
         "batch_id": narrowed.batch_id,
+        "error__code": narrowed.error_code,
+        "error__message": narrowed.error_message,
         "created_at__gt": narrowed.created_after,
         "created_at__lt": narrowed.created_before,
     }
     condition = Q(**{name: value for name, value in exact.items() if value is not None})
     if narrowed.statuses:
         condition &= Q(status__in=sorted(narrowed.statuses))
+    if narrowed.error_code is not None or narrowed.error_message is not None:
+        condition &= Q(status=Status.FAILED)  # no other has an error, and it has an index
     # The ids begin with their time, so these serve the same index as the order does.
     if narrowed.created_after:
         condition &= Q(pk__gte=first_id_at(narrowed.created_after - CLOCK_SLACK))

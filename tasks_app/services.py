@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -12,12 +12,13 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from tasks_app import artifacts, capability, crash_points, dispatch, events, hints, transitions
+from tasks_app import artifacts, capability, crash_points, dispatch, events, hints, idempotency, transitions
+from tasks_app.idempotency import Key
 from tasks_app.models import Artifact, Task, UsageRecord
 from tasks_app.models.usage import ACCOUNTED
 from tasks_app.outcomes import StoredArtifact
 from tasks_app.retries import POISON_DEATHS
-from tasks_app.states import FINAL, Status
+from tasks_app.states import FINAL, STOPPABLE, Status
 from tenants_app.identity import Identity
 from tenants_app.ids import uuid7
 from workers_app.models import Worker
@@ -47,16 +48,56 @@ class NewTask:
     run_at: datetime | None = None
     webhook_url: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    batch_id: UUID | None = None
     retry_of: UUID | None = None
     engine_deaths: int = 0
     id: UUID = field(default_factory=uuid7)
     input_artifacts: Sequence[StoredArtifact] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """`replayed`: an earlier request with the same idempotency key made it."""
+
+    task: Task
+    replayed: bool
+
+
 def submit(identity: Identity, new: NewTask) -> Task:
-    """One commit is the promise; the wake-up after it may be lost."""
+    return submit_once(identity, new, None).task
+
+
+def submit_once(identity: Identity, new: NewTask, key: Key | None) -> Submitted:
+    """One commit is the promise; the wake-up after it may be lost.
+
+    With a key that somebody used first it is the task that they made. Raises KeyReused, and Task.DoesNotExist if that
+    task has been deleted.
+    """
+    with transaction.atomic():
+        if key is not None and (first := idempotency.take(key, new.id)) != new.id:
+            return Submitted(Task.objects.get(pk=first), replayed=True)
+        [task] = insert([(identity, new)])
+        crash_points.reach("submit.before_commit")
+    crash_points.reach("submit.after_commit")
+    hints.wake_scheduler()
+    return Submitted(task, replayed=False)
+
+
+def insert(submissions: Sequence[tuple[Identity, NewTask]]) -> list[Task]:
+    """Rows, input artifacts and first events of new tasks: a statement each, in the caller's transaction."""
     now = timezone.now()
-    task = Task(
+    tasks = Task.objects.bulk_create(_row(identity, new, now) for identity, new in submissions)
+    Artifact.objects.bulk_create(
+        Artifact(**asdict(stored), organization=identity.organization, task_id=new.id, is_input=True)
+        for identity, new in submissions
+        for stored in new.input_artifacts
+    )
+    events.append((new.id, 1, events.CREATED, {"by": identity.username}) for identity, new in submissions)
+    return tasks
+
+
+def _row(identity: Identity, new: NewTask, now: datetime) -> Task:
+    return Task(
         id=new.id,
         organization=identity.organization,
         user_id=identity.user_id,
@@ -73,31 +114,12 @@ def submit(identity: Identity, new: NewTask) -> Task:
         not_before=new.run_at,
         webhook_url=new.webhook_url,
         metadata=new.metadata,
+        batch_id=new.batch_id,
         retry_of=new.retry_of,
         engine_deaths=new.engine_deaths,
         last_seq=1,
         created_at=now,
     )
-    with transaction.atomic():
-        task.save(force_insert=True)
-        Artifact.objects.bulk_create(
-            Artifact(
-                id=stored.id,
-                organization=identity.organization,
-                task=task,
-                is_input=True,
-                file=stored.file,
-                content_type=stored.content_type,
-                size_bytes=stored.size_bytes,
-                sha256=stored.sha256,
-            )
-            for stored in new.input_artifacts
-        )
-        events.append([(task.id, 1, events.CREATED, {"by": identity.username})])
-        crash_points.reach("submit.before_commit")
-    crash_points.reach("submit.after_commit")
-    hints.wake_scheduler()
-    return task
 
 
 class CancelAnswer(StrEnum):
@@ -119,17 +141,33 @@ def cancel(task: Task, by: str) -> CancelAnswer:
             return CancelAnswer.ALREADY_FINISHED
 
 
-def cancel_many(task_ids: Sequence[UUID], by: str) -> int:
-    """How many this call stopped or asked to stop. Workers are told at once, and find out by themselves anyway."""
+def cancel_many(task_ids: Sequence[UUID], by: str) -> dict[UUID, Status]:
+    """What became of those that this call stopped or asked to stop. Workers are told at once, and find out by
+    themselves anyway.
+    """
     rows = transitions.request_cancel(task_ids, by)
+    if len(task_ids) > 1:
+        for task_id in _passed_over(task_ids, rows):
+            rows += transitions.request_cancel([task_id], by)
     on_worker = [row for row in rows if row.worker and row.attempt_id]
     hostnames = dict(Worker.objects.filter(name__in={r.worker for r in on_worker}).values_list("name", "hostname"))
     dispatch.tell_to_cancel([(hostnames[r.worker], r.attempt_id) for r in on_worker if r.worker in hostnames])
     hints.wake_scheduler()
-    return len(rows)
+    return {row.id: Status(row.status) for row in rows}
+
+
+def _passed_over(task_ids: Sequence[UUID], rows: Sequence[Any]) -> list[UUID]:
+    """What a cancel of many left out because it was just being written."""
+    missing = set(task_ids) - {row.id for row in rows}
+    stoppable = Task.objects.filter(pk__in=missing, status__in=sorted(STOPPABLE))
+    return list(stoppable.values_list("pk", flat=True)) if missing else []
 
 
 def retry(identity: Identity, task: Task) -> Task:
+    return retry_once(identity, task, None).task
+
+
+def retry_once(identity: Identity, task: Task, key: Key | None) -> Submitted:
     """A final state never changes, so trying again is a new task that names the old one.
 
     Raises NotFinished, and NoCapableWorker.
@@ -138,7 +176,13 @@ def retry(identity: Identity, task: Task) -> Task:
         raise NotFinished
     if model := find_model(task.task_type, task.model):
         capability.refuse_if_nobody_could(model)
-    again = NewTask(
+    return submit_once(*again(identity, task), key)
+
+
+def again(identity: Identity, task: Task) -> tuple[Identity, NewTask]:
+    """The same wish once more, for the organization whose task it was, in the name of whoever asks."""
+    owner = Identity(task.organization, identity.user_id, identity.username, api_key_id=identity.api_key_id)
+    return owner, NewTask(
         task_type=task.task_type,
         model=task.model,
         input=task.input,
@@ -152,8 +196,6 @@ def retry(identity: Identity, task: Task) -> Task:
         retry_of=task.id,
         engine_deaths=min(task.engine_deaths, POISON_DEATHS - 1),  # whoever is under suspicion stays there
     )
-    owner = Identity(task.organization, identity.user_id, identity.username, api_key_id=identity.api_key_id)
-    return submit(owner, again)
 
 
 def delete(task: Task, by: str, force: bool = False) -> None:

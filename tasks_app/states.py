@@ -21,6 +21,7 @@ class Status(StrEnum):
 
 FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.EXPIRED})
 ACTIVE = frozenset(Status) - FINAL
+STOPPABLE = ACTIVE - {Status.CANCELLING}  # a cancel has something to do
 HELD = frozenset({Status.RUNNING, Status.CANCELLING})  # an attempt holds a lease
 ON_WORKER = frozenset({Status.DISPATCHED, *HELD})  # takes a slot
 

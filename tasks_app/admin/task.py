@@ -14,12 +14,14 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
-from tasks_app import services
+from tasks_app import bulk, services
 from tasks_app.admin.filters import FILTERS
 from tasks_app.admin.inlines import ArtifactInline, AttemptInline, EventInline
 from tasks_app.admin.paging import CappedPaginator
 from tasks_app.admin.read_only import ReadOnly
+from tasks_app.bulk import Selection
 from tasks_app.models import Task
+from tasks_app.selectors import TaskFilter
 from tasks_app.services import CancelAnswer
 from tasks_app.states import FINAL
 from tenants_app.identity import of_user
@@ -29,6 +31,7 @@ CANCEL_SAID = {
     CancelAnswer.CANCELLING: (messages.SUCCESS, "asked to stop; it ends at its next step"),
     CancelAnswer.ALREADY_FINISHED: (messages.WARNING, "had ended already, nothing was cancelled"),
 }
+NO_ORGANIZATION = "you belong to no organization, so you cannot submit"
 Outcome = tuple[int, str]  # a message level and what to say
 
 
@@ -45,7 +48,7 @@ class TaskAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     show_full_result_count = False
     ordering = ("-id",)
     inlines = (ArtifactInline, AttemptInline, EventInline)
-    actions = ("cancel_selected", "retry_selected")
+    actions = ("cancel_selected", "retry_selected", "retry_same_cause")
     change_form_template = "admin/tasks_app/task/change_form.html"
     fieldsets = (
         (None, {"fields": ("page", "status", "phase", "text", "failure", "progress", "cancellation", "result")}),
@@ -96,6 +99,17 @@ class TaskAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         for task in tasks.select_related("organization"):
             self._tell(request, task, _retry(request, task))
 
+    @admin.action(description="Submit all failures with these error codes again", permissions=["retry"])
+    def retry_same_cause(self, request: HttpRequest, tasks: QuerySet[Task]) -> None:
+        identity = of_user(request.user)  # type: ignore[arg-type]
+        if identity is None:
+            self.message_user(request, NO_ORGANIZATION, messages.ERROR)
+            return
+        for code in sorted({task.error["code"] for task in tasks if task.error}):
+            words = bulk.retry(identity, Selection(narrowed=TaskFilter(error_code=code))).words
+            said = f"With {code}: {words['retried']} submitted again, {words['already_retried']} had been before."
+            self.message_user(request, said, messages.SUCCESS)
+
     def get_urls(self) -> list[URLPattern]:
         verbs = [
             path("<uuid:pk>/cancel/", self._verb(_cancel, self.has_cancel_permission), name="task-admin-cancel"),
@@ -139,7 +153,7 @@ def _cancel(request: HttpRequest, task: Task) -> Outcome:
 def _retry(request: HttpRequest, task: Task) -> Outcome:
     identity = of_user(request.user)  # type: ignore[arg-type]
     if identity is None:
-        return messages.ERROR, "you belong to no organization, so you cannot submit"
+        return messages.ERROR, NO_ORGANIZATION
     try:
         again = services.retry(identity, task)
     except services.NotFinished:

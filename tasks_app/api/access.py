@@ -8,9 +8,9 @@ from uuid import UUID
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
-from tasks_app import selectors
+from tasks_app import batches, selectors
 from tasks_app.api.errors import NotFound
-from tasks_app.models import Artifact
+from tasks_app.models import Artifact, Batch
 from tasks_app.selectors import Shown
 from tenants_app.identity import Identity
 
@@ -32,6 +32,13 @@ def task_or_404(request: Request, task_id: str) -> Shown:
     if shown is None:
         raise NotFound(f"There is no task {task_id}.")
     return shown
+
+
+def batch_or_404(request: Request, batch_id: str) -> Batch:
+    batch = batches.find(identity_of(request), _uuid(batch_id, "batch"))
+    if batch is None:
+        raise NotFound(f"There is no batch {batch_id}.")
+    return batch
 
 
 def artifact_or_404(request: Request, artifact_id: str) -> Artifact:

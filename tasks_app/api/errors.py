@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest
@@ -12,7 +15,11 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 
 from tasks_app.capability import NoCapableWorker
+from tasks_app.idempotency import KeyReused
+from tasks_app.models import Batch, Task
 from tasks_app.pausing import NothingToPause
+from tasks_app.schemas.batch import InvalidTasks, Problem
+from tasks_app.schemas.problems import first_problem, name_of
 from tasks_app.schemas.submission import ModelNotFound
 from tasks_app.services import NotFinished, TaskActive
 
@@ -56,6 +63,20 @@ class AlreadyFinished(ApiError):
 class StillActive(ApiError):
     status_code = status.HTTP_409_CONFLICT
     default_code = "task_active"
+
+
+class IdempotencyKeyReused(ApiError):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "idempotency_key_reused"
+
+
+class InvalidBatch(InvalidInput):
+    """The first problem is the error itself; all that are listed stand beside it."""
+
+    def __init__(self, problems: Sequence[Problem], count: int) -> None:
+        others = f" (and {count - 1} more of the tasks)" if count > 1 else ""
+        super().__init__(problems[0].message + others, problems[0].param)
+        self.problems = problems
 
 
 class PayloadTooLarge(ApiError):
@@ -115,10 +136,12 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     message = str(known.detail)
     if isinstance(known, exceptions.ValidationError):
         param, predicate = first_problem(known.detail)
-        message = f"{_name(param)} {predicate}"
+        message = f"{name_of(param)} {predicate}"
     response = Response(
         envelope(context["request"], known.status_code, message, code, param or None), status=known.status_code
     )
+    if isinstance(known, InvalidBatch):
+        response.data["errors"] = [asdict(problem) for problem in known.problems]
     if isinstance(known, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         response["WWW-Authenticate"] = getattr(known, "auth_header", None) or "Bearer"
     if wait := getattr(known, "retry_after", None) or getattr(known, "wait", None):
@@ -133,9 +156,15 @@ def _translate(error: Exception) -> Exception:
         case PermissionDenied():
             return exceptions.PermissionDenied()
         case RequestDataTooBig():
-            return PayloadTooLarge("The body is too large.")
+            return PayloadTooLarge(f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")
         case SuspiciousOperation():
             return InvalidInput("The request cannot be read.")
+        case Task.DoesNotExist() | Batch.DoesNotExist():
+            return NotFound("It has been deleted.")
+        case KeyReused():
+            return IdempotencyKeyReused("This Idempotency-Key was used with another request.", "Idempotency-Key")
+        case InvalidTasks():
+            return InvalidBatch(error.problems, error.count)
         case ModelNotFound():
             return NoSuchModel(str(error), "model")
         case NoCapableWorker():
@@ -150,23 +179,3 @@ def _translate(error: Exception) -> Exception:
             log.warning("database_away", reason=str(error).strip())
             return DatabaseAway("The database does not answer. Try again soon.")
     return error
-
-
-def _name(path: str) -> str:
-    """What a message calls it: the last part, and for an item of a list its list too."""
-    *above, last = path.split(".")
-    return f"{above[-1]}.{last}" if last.isdigit() and above else last or "The body"
-
-
-def first_problem(detail: Any, path: str = "") -> tuple[str, str]:
-    """The path of the first thing that is wrong ("parameters.width") and what is said about it."""
-    if isinstance(detail, dict):
-        for name, inner in detail.items():
-            if inner:
-                return first_problem(inner, path if name == "non_field_errors" else f"{path}.{name}".lstrip("."))
-    if isinstance(detail, list) and detail:
-        if isinstance(detail[0], str):
-            return path, str(detail[0])
-        number = next(number for number, inner in enumerate(detail) if inner)
-        return first_problem(detail[number], f"{path}.{number}")
-    return path, str(detail)

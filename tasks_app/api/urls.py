@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.urls import URLPattern, re_path
 
 from tasks_app.api.views.artifacts import ArtifactsView, ArtifactView
+from tasks_app.api.views.many import BatchCancelView, BatchesView, BatchView, BulkCancelView, BulkRetryView
 from tasks_app.api.views.models import ModelsView
 from tasks_app.api.views.operations import MetricsView, WorkersHealthView, WorkersStatsView, WorkersView
 from tasks_app.api.views.queues import QueuesView, pause_view, resume_view
@@ -16,7 +18,8 @@ from tasks_app.models import PauseKind
 
 
 def _at(path: str, view: Any, name: str) -> URLPattern:
-    pattern = path.replace("<task_id>", "(?P<task_id>[^/]+)").replace("<artifact_id>", "(?P<artifact_id>[^/]+)")
+    """`<name>` is a part of the path; `<path:name>` may hold slashes, as names of models do."""
+    pattern = re.sub(r"<(path:)?(\w+)>", lambda m: f"(?P<{m[2]}>{'.+' if m[1] else '[^/]+'})", path)
     route: URLPattern = re_path(f"^{pattern}/?$", view.as_view(), name=name)
     return route
 
@@ -27,6 +30,11 @@ urlpatterns = [
     _at("tasks/stats/metrics", MetricsView, "api-metrics"),
     _at("tasks/workers/health", WorkersHealthView, "api-workers-health"),
     _at("tasks/workers/stats", WorkersStatsView, "api-workers-stats"),
+    _at("tasks/batch", BatchesView, "api-batches"),
+    _at("tasks/batch/<batch_id>", BatchView, "api-batch"),
+    _at("tasks/batch/<batch_id>/cancel", BatchCancelView, "api-batch-cancel"),
+    _at("tasks/bulk/cancel", BulkCancelView, "api-bulk-cancel"),
+    _at("tasks/bulk/retry", BulkRetryView, "api-bulk-retry"),
     _at("tasks/<task_id>", TaskView, "api-task"),
     _at("tasks/<task_id>/cancel", CancelView, "api-task-cancel"),
     _at("tasks/<task_id>/retry", RetryView, "api-task-retry"),
@@ -38,7 +46,7 @@ urlpatterns = [
     _at("workers", WorkersView, "api-workers"),
     _at("queues", QueuesView, "api-queues"),
     *(
-        _at(f"{plural}/(?P<name>.+)/{verb}", view(kind), f"api-{kind}-{verb}")  # names of models have slashes
+        _at(f"{plural}/<path:name>/{verb}", view(kind), f"api-{kind}-{verb}")
         for kind, plural in PAUSABLE.items()
         for verb, view in (("pause", pause_view), ("resume", resume_view))
     ),

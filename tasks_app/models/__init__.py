@@ -1,11 +1,14 @@
 """Rows of what is asked: the task, its attempts, its event log, its artifacts, and what deleted tasks had cost.
 
-And rows of what the scheduler has to keep: pauses, shares, learnt times.
+Rows of what came in one request or twice: batches, idempotency keys. And rows of what the scheduler has to keep:
+pauses, shares, learnt times.
 """
 
 from tasks_app.models.artifact import Artifact
 from tasks_app.models.attempt import Attempt
+from tasks_app.models.batch import Batch
 from tasks_app.models.event import TaskEvent
+from tasks_app.models.idempotency import IdempotencyKey
 from tasks_app.models.pause import Pause, PauseKind
 from tasks_app.models.scheduling import LearntTime, ShareAccount
 from tasks_app.models.task import Task
@@ -14,6 +17,8 @@ from tasks_app.models.usage import UsageRecord
 __all__ = [
     "Artifact",
     "Attempt",
+    "Batch",
+    "IdempotencyKey",
     "LearntTime",
     "Pause",
     "PauseKind",

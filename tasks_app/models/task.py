@@ -115,6 +115,8 @@ class Task(models.Model):
             models.Index(fields=["organization", "model", "-id"], name="task_by_model"),
             models.Index(fields=["worker", "-id"], name="task_by_worker"),
             models.Index(fields=["batch_id", "-id"], name="task_by_batch", condition=Q(batch_id__isnull=False)),
+            # has it been tried again by hand? Only retries are in it
+            models.Index(fields=["retry_of"], name="task_by_retry", condition=Q(retry_of__isnull=False)),
             models.Index(fields=["completed_at"], name="task_by_end"),
         ]
         constraints = [

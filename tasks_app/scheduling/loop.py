@@ -16,13 +16,13 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from tasks_app import hints, orphans, transitions
+from tasks_app import hints, idempotency, orphans, transitions
 from tasks_app.scheduling import books, rounds
 from tasks_app.scheduling.leader import Leadership
 from tasks_app.scheduling.memory import Memory
 
 log = structlog.get_logger(__name__)
-SWEEP_INTERVAL = 60.0  # seconds between two folders of the artifact storage that are looked through
+CLEAN_UP_INTERVAL = 60.0  # seconds; what is old may lie a little longer
 
 
 class Scheduler:
@@ -33,7 +33,7 @@ class Scheduler:
         self._leading_since: float | None = None  # monotonic; healthy and leading without a break since then
         self._memory: Memory | None = None  # of this leadership
         self._kept_house_at = 0.0
-        self._swept_at = time.monotonic()
+        self._cleaned_up_at = float("-inf")
         self._folders = cycle(orphans.FOLDERS)
 
     def stop(self) -> None:
@@ -74,15 +74,17 @@ class Scheduler:
             log.info("task_expired", task_id=str(row.id))
         rounds.resend_unclaimed()
         books.store(memory)
-        self._sweep(now)
+        self._clean_up(now)
         if now - leading_since > settings.LEASE_SECONDS:  # a database that was away made every lease look lost
             for row in transitions.rescue():
                 log.warning("task_rescued", task_id=str(row.id), status=row.status, attempt=row.attempt)
 
-    def _sweep(self, now: float) -> None:
-        if now - self._swept_at < SWEEP_INTERVAL:
+    def _clean_up(self, now: float) -> None:
+        """What has grown old: keys that are not kept any longer, and files of one folder of the storage."""
+        if now - self._cleaned_up_at < CLEAN_UP_INTERVAL:
             return
-        self._swept_at = now
+        self._cleaned_up_at = now
+        idempotency.remove_expired()
         try:
             removed = orphans.sweep(next(self._folders))
         except OSError as error:  # the storage's trouble is not the scheduler's

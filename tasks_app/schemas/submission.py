@@ -1,7 +1,7 @@
 """From a request's JSON to a stored task: check it, choose its model, take in its image, submit it.
 
-Called by every transport that submits. Raises DRF's ValidationError with the path of what is wrong,
-ModelNotFound, and NoCapableWorker.
+Called by every transport that submits. Raises DRF's ValidationError with the path of what is wrong, ModelNotFound and
+NoCapableWorker; with a key also KeyReused, and Task.DoesNotExist if what it made has been deleted.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from typing import Any
 
 from rest_framework.exceptions import ValidationError
 
-from tasks_app import artifacts, capability, services
+from tasks_app import artifacts, capability, idempotency, services
+from tasks_app.idempotency import Key
 from tasks_app.images import intake
 from tasks_app.models import Task
 from tasks_app.outcomes import StoredArtifact
 from tasks_app.schemas import SCHEMAS, Schema
 from tasks_app.schemas.request import TASK_REQUEST
+from tasks_app.services import Submitted
 from tenants_app.identity import Identity
 from tenants_app.ids import uuid7
 from workers_app import selectors
@@ -29,13 +31,20 @@ class ModelNotFound(Exception):
 
 
 def submit(identity: Identity, data: Any) -> Task:
-    """Check and store; a task that could not be stored leaves no file behind."""
+    return submit_once(identity, data, None).task
+
+
+def submit_once(identity: Identity, data: Any, key: Key | None) -> Submitted:
+    """Check and store; a task that was not stored, or had been before, leaves no file behind."""
+    if key is not None and (first := idempotency.find(key)):
+        return Submitted(Task.objects.get(pk=first), replayed=True)
     new = accept(identity, data)
-    try:
-        return services.submit(identity, new)
-    except BaseException:
-        artifacts.discard(stored.file for stored in new.input_artifacts)
-        raise
+    files = [stored.file for stored in new.input_artifacts]
+    with artifacts.discarded_on_failure(files):
+        made = services.submit_once(identity, new, key)
+    if made.replayed:
+        artifacts.discard(files)
+    return made
 
 
 def accept(identity: Identity, data: Any) -> services.NewTask:

@@ -24,14 +24,23 @@ UPDATE tasks_app_task
 RETURNING id, last_seq, status, worker, attempt_id, cancellation
 """
 
+# Whoever holds many rows and waits for one more may wait for somebody who waits for him: a worker that reports several
+# ends at once. So of many only those are taken that nobody holds.
+FREE = """
+SELECT id FROM tasks_app_task
+ WHERE id = ANY(%s) AND status IN ('pending', 'dispatched', 'running') FOR NO KEY UPDATE SKIP LOCKED
+"""
+
 
 @in_one_commit
 def request_cancel(task_ids: Sequence[UUID], by: str) -> list[Any]:
     """Rows (id, last_seq, status, worker, attempt_id) of the tasks that this call stopped or asked to stop.
 
-    A task that is missing from them was cancelling, cancelled or finished already: read it to tell which.
+    A task that is missing from them was cancelling, cancelled or finished already: read it to tell which. Of many, it
+    may also be one that is just being written; asked for alone it is waited for.
     """
-    rows = returning(REQUEST, [list(task_ids)])
+    wanted = [row.id for row in returning(FREE, [list(task_ids)])] if len(task_ids) > 1 else list(task_ids)
+    rows = returning(REQUEST, [wanted])
     events.append((r.id, r.last_seq, _event_type(r.status), {"by": by}) for r in rows)
     return rows
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from tenants_app.identity import Identity
@@ -57,3 +58,16 @@ def error_of(response: Any, status: int, code: str) -> dict[str, Any]:
     assert body["detail"] == error["message"]
     assert error["request_id"] == response["X-Request-Id"]
     return error
+
+
+def until_somebody_waits() -> None:
+    """For a lock, in this database; called inside the transaction that holds it."""
+    with connection.cursor() as cursor:
+        for _ in range(1000):
+            cursor.execute("SELECT pg_sleep(0.01), pg_stat_clear_snapshot()")  # which a transaction keeps
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if cursor.fetchone()[0]:
+                return
+    raise AssertionError("nobody waits")

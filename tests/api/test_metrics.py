@@ -33,7 +33,8 @@ def test_before_anything_was_asked_every_number_is_zero(api: Client) -> None:
         "window": "all", "total_tasks": 0, "pending_tasks": 0, "running_tasks": 0, "completed_tasks": 0,
         "failed_tasks": 0, "cancelled_tasks": 0, "expired_tasks": 0, "success_rate": 0.0,
         "average_execution_time": 0.0, "by_task_type": {}, "by_model": {},
-        "queue_wait_seconds": {"p50": None, "p95": None, "p99": None}, "throughput_per_minute": 0.0,
+        "queue_wait_seconds": {"p50": None, "p95": None, "p99": None},
+        "cancel_seconds": {"p50": None, "p95": None, "p99": None}, "by_cancel_mode": {}, "throughput_per_minute": 0.0,
     }  # fmt: skip
 
 
@@ -65,6 +66,24 @@ def test_the_wait_in_the_queue_is_told_in_percentiles(api: Client, identity: Ide
     for wait in range(1, 101):
         Task.objects.filter(pk=make_task(identity=identity).pk).update(queue_seconds=wait)
     assert read(api)["queue_wait_seconds"] == {"p50": 50.0, "p95": 95.0, "p99": 99.0}
+
+
+def test_cancels_are_told_by_how_long_they_took_and_how_it_was_stopped(api: Client, identity: Identity) -> None:
+    asked = timezone.now()
+    for mode, seconds in (("cooperative", 0.25), ("cooperative", 0.5), ("killed", 6)):
+        times = {"requested_at": asked.isoformat(), "stopped_at": (asked + timedelta(seconds=seconds)).isoformat()}
+        Task.objects.filter(pk=make_task("cancelled", identity).pk).update(cancellation={**times, "mode": mode})
+    make_task("cancelling", identity)
+    make_task("cancelled")
+    shown = read(api)
+    assert shown["cancel_seconds"] == {"p50": 0.5, "p95": 6.0, "p99": 6.0}
+    assert shown["by_cancel_mode"] == {"cooperative": 2, "killed": 1}
+
+
+def test_a_task_that_was_dequeued_stopped_at_once(api: Client, identity: Identity) -> None:
+    make_task("cancelled", identity)
+    assert read(api)["cancel_seconds"]["p99"] == 0.0
+    assert read(api)["by_cancel_mode"] == {"dequeued": 1}
 
 
 def test_throughput_counts_what_was_completed_in_the_last_five_minutes(api: Client, identity: Identity) -> None:

@@ -261,7 +261,7 @@ def test_a_task_that_could_not_be_stored_leaves_no_file(
         assert list(tmp_path.rglob("*.png")), "the file was not stored before the row"
         raise RuntimeError("the database said no")
 
-    monkeypatch.setattr(services, "submit", fail)
+    monkeypatch.setattr(services, "submit_once", fail)
     with pytest.raises(RuntimeError):
         submit(api, task_type="image_to_text", input={"image": data_url(picture())})
     assert not list(tmp_path.rglob("*.png"))

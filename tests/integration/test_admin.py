@@ -100,6 +100,16 @@ def test_retry_tells_the_outcome_of_every_task(admin):
     assert f"{running.pk}: is running; only a task that ended" in said
 
 
+def test_all_failures_of_the_same_cause_are_submitted_again_once(admin):
+    selected, same = make_task("failed"), make_task("failed")
+    other = make_task("failed", outcome=Failed("poisoned", "bad"))
+    said = act(admin, LIST, "retry_same_cause", selected.pk)
+    assert "With invalid_input: 2 submitted again, 0 had been before" in said
+    assert set(Task.objects.filter(status="pending").values_list("retry_of", flat=True)) == {selected.pk, same.pk}
+    assert "0 submitted again, 2 had been before" in act(admin, LIST, "retry_same_cause", selected.pk)
+    assert not Task.objects.filter(retry_of=other.pk).exists()
+
+
 def test_the_buttons_of_a_task_need_a_post_and_a_permission(admin, organization):
     task = make_task()
     url = reverse("admin:task-admin-cancel", args=[task.pk])

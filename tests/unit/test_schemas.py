@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rest_framework.exceptions import ValidationError
 
-from tasks_app.api.errors import first_problem
 from tasks_app.schemas import SCHEMAS
+from tasks_app.schemas.problems import first_problem
 from tasks_app.schemas.request import TASK_REQUEST
 from workers_app.models import TaskType
 

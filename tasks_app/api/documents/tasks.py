@@ -7,7 +7,9 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, Polymorphic
 
 from tasks_app.api.documents.base import TASKS, Decorator, bounded, call, errors, query
 from tasks_app.api.shapes import tasks as shapes
+from tasks_app.api.shapes.base import Error
 from tasks_app.api.shapes.waiting import Explanation
+from tasks_app.idempotency import KEPT_HOURS, MAX_KEY
 from tasks_app.schemas import SCHEMAS
 from tasks_app.schemas.request import TaskRequest
 from tasks_app.schemas.strict import Choice, Strict
@@ -39,6 +41,14 @@ SUBMIT = PolymorphicProxySerializer("SubmitTask", _requests(), resource_type_fie
 
 
 TASK_ID = OpenApiParameter("task_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": MAX_KEY},
+    OpenApiParameter.HEADER,
+    description=f"Your name for this request, good for {KEPT_HOURS} hours: sent again with it, it makes nothing again.",
+)
+REUSED = OpenApiResponse(Error, "The Idempotency-Key was used with another request.")
+REPLAYED = OpenApiResponse(shapes.Task, "It had been made before, with the same Idempotency-Key.")
 WAIT = bounded("wait", 0, 30, "Hold the answer for up to so many seconds, until the task changes.")
 UNTIL = query(
     "until", description="What `wait` waits for: any change (the default), or the end.", enum=["change", "end"]
@@ -62,8 +72,9 @@ submit = call(
     operation_id="submit_task",
     tags=[TASKS],
     summary="Submit a task",
+    parameters=[IDEMPOTENCY_KEY],
     request=SUBMIT,
-    responses={201: shapes.Task, **errors(400, 404, 413, 415, 422)},
+    responses={201: shapes.Task, 200: REPLAYED, **errors(400, 404, 413, 415, 422), 409: REUSED},
 )
 list_tasks = call(
     operation_id="list_tasks",
@@ -109,9 +120,9 @@ retry_task = call(
     operation_id="retry_task",
     tags=[TASKS],
     summary="Try a task that has ended again, as a new task",
-    parameters=[TASK_ID],
+    parameters=[TASK_ID, IDEMPOTENCY_KEY],
     request=None,
-    responses={201: shapes.Task, **errors(400, 404, 409, 422)},
+    responses={201: shapes.Task, 200: REPLAYED, **errors(400, 404, 409, 422)},
 )
 explain_task = call(
     operation_id="explain_task",

@@ -29,6 +29,8 @@ class Metrics(s.Serializer[Any]):
     by_task_type = s.DictField(child=s.IntegerField())
     by_model = s.DictField(child=s.IntegerField())
     queue_wait_seconds = Percentiles()
+    cancel_seconds = Percentiles(help_text="From the wish to the stop, of the newest 10,000 cancelled tasks.")
+    by_cancel_mode = s.DictField(child=s.IntegerField(), help_text="Of the same tasks.")
     throughput_per_minute = s.FloatField(help_text="Completed per minute over the last five minutes.")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.http import QueryDict
 from django.utils.http import parse_etags
 from rest_framework import status
@@ -10,12 +12,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tasks_app import selectors, services
-from tasks_app.api import query, render
+from tasks_app.api import once, query, render
 from tasks_app.api.access import identity_of, task_or_404
 from tasks_app.api.documents import tasks as documents
 from tasks_app.realtime.holding import hold_while_unchanged
 from tasks_app.schemas import submission
 from tasks_app.selectors import Shown
+from tasks_app.services import Submitted
 
 MAX_WAIT = 30  # seconds
 
@@ -24,7 +27,8 @@ class TasksView(APIView):
     @documents.submit
     def post(self, request: Request) -> Response:
         identity = identity_of(request)
-        return created(selectors.submitted(identity, submission.submit(identity, request.data)))
+        made = submission.submit_once(identity, request.data, once.key_of(request, "tasks", request.data))
+        return created(request, made, identity.organization.slug)
 
     @documents.list_tasks
     def get(self, request: Request) -> Response:
@@ -70,10 +74,13 @@ class TaskView(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def created(shown: Shown) -> Response:
-    response = Response(render.task(shown), status=status.HTTP_201_CREATED)
-    response["Location"] = f"/tasks/{shown.task.pk}"
-    return response
+def created(request: Request, made: Submitted, organization: str) -> Response:
+    """201 and the new task, or 200 and as it is now the one that an earlier request with the same key made."""
+    if made.replayed:
+        shown = task_or_404(request, str(made.task.pk))
+    else:
+        shown = replace(selectors.submitted(identity_of(request), made.task), organization=organization)
+    return once.answer(render.task(shown), f"/tasks/{made.task.pk}", made.replayed)
 
 
 def _link(request: Request, direction: str, shown: Shown) -> str:

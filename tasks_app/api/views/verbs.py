@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tasks_app import explaining, selectors, services
-from tasks_app.api import query, render
+from tasks_app.api import once, query, render
 from tasks_app.api.access import identity_of, task_or_404
 from tasks_app.api.documents import tasks as documents
 from tasks_app.api.errors import AlreadyFinished
@@ -44,8 +42,8 @@ class RetryView(APIView):
     def post(self, request: Request, task_id: str) -> Response:
         query.refuse_unknown(request.query_params, ())
         identity, shown = identity_of(request), task_or_404(request, task_id)
-        again = services.retry(identity, shown.task)
-        return created(replace(selectors.submitted(identity, again), organization=shown.organization))
+        key = once.key_of(request, "retry", {"task_id": shown.task.pk})
+        return created(request, services.retry_once(identity, shown.task, key), shown.organization)
 
 
 class ExplainView(APIView):

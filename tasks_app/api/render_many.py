@@ -1,0 +1,57 @@
+"""Batches, and what was done to a selection, as the API shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tasks_app.batches import Standing
+from tasks_app.bulk import Tally
+from tasks_app.states import Status
+
+
+def batch(standing: Standing) -> dict[str, Any]:
+    row = standing.batch
+    url = f"/tasks/batch/{row.pk}"
+    return {
+        "batch_id": row.pk,
+        "total": row.total,
+        "counts": {str(status): count for status, count in standing.counts.items()},
+        "progress": {"fraction": round(standing.ended / row.total, 4), "ended": standing.ended},
+        "metadata": row.metadata,
+        "organization": row.organization.slug,
+        "user": row.user.get_username() if row.user else None,
+        "created_at": row.created_at,
+        "finished_at": standing.finished_at,
+        "urls": {"self": url, "cancel": f"{url}/cancel", "tasks": f"/tasks/?batch_id={row.pk}"},
+    }
+
+
+def cancelled_batch(standing: Standing) -> dict[str, Any]:
+    counts = standing.counts
+    return {
+        "batch_id": standing.batch.pk,
+        "cancelled": counts[Status.CANCELLED],
+        "cancelling": counts[Status.CANCELLING],
+        "already_finished": counts[Status.COMPLETED] + counts[Status.FAILED] + counts[Status.EXPIRED],
+    }
+
+
+def bulk_cancelled(tally: Tally, dry_run: bool) -> dict[str, Any]:
+    why = ("already_cancelled", "already_cancelling", "already_finished", "not_found")
+    return {
+        "dry_run": dry_run,
+        "matched": tally.matched,
+        "cancelled": tally.words["cancelled"],
+        "cancelling": tally.words["cancelling"],
+        "skipped": {word: tally.words[word] for word in why},
+    }
+
+
+def bulk_retried(tally: Tally, dry_run: bool) -> dict[str, Any]:
+    why = ("already_retried", "not_finished", "not_found")
+    return {
+        "dry_run": dry_run,
+        "matched": tally.matched,
+        "retried": tally.words["retried"],
+        "skipped": {word: tally.words[word] for word in why},
+    }
