@@ -95,7 +95,8 @@ def dispatch(task: Task, worker: str = "worker-x") -> UUID:
 def start(task: Task, worker: str = "worker-x") -> Claimed:
     """pending → running."""
     attempt_id = dispatch(task, worker)
-    [claimed] = transitions.claim([Claim(task.id, attempt_id, uuid4())], worker, uuid4())
+    row = Worker.objects.filter(pk=worker).first()
+    [claimed] = transitions.claim([Claim(task.id, attempt_id, uuid4())], worker, row.incarnation if row else uuid4())
     return claimed
 
 

@@ -9,6 +9,7 @@ from tasks_app.models import Task
 from tasks_app.scheduling import leader, placement, rounds
 from tasks_app.scheduling.placement import WaitingTask, WorkerView
 from tasks_app.states import Status
+from workers_app import health
 from workers_app.models import Model, Worker
 
 COUNTED = 1_000  # tasks ahead; beyond that the number says nothing more
@@ -46,10 +47,12 @@ def _who_could(wanted: WaitingTask, task: Task) -> str:
 
 
 def _nobody(workers: list[Worker]) -> str:
-    told = sorted(worker.name for worker in workers if worker.state != "active")
-    if told:
-        return f"No worker takes new work: {', '.join(told)} paused or draining."
-    return "No worker is online."
+    told = [f"{worker.name} is {_held_back(worker)}" for worker in workers if health.is_held_back(worker)]
+    return f"No worker takes new work: {', '.join(sorted(told))}." if told else "No worker is online."
+
+
+def _held_back(worker: Worker) -> str:
+    return "quarantined" if worker.quarantined_at else worker.state
 
 
 def _slots(views: list[WorkerView]) -> str:
