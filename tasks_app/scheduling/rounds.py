@@ -83,7 +83,7 @@ def resend_unclaimed() -> None:
 def take_back_from_held_back() -> None:
     """What a worker that is to get no work has not claimed goes back at once, however it came there."""
     held_back = {worker.name for worker in Worker.objects.all() if health.is_held_back(worker)}
-    unclaimed = Task.objects.filter(status=Status.DISPATCHED, worker__in=held_back)
+    unclaimed: Any = Task.objects.filter(status=Status.DISPATCHED, worker__in=held_back)
     if attempts := dict(unclaimed.values_list("id", "attempt_id")):
         transitions.take_back(attempts, "its worker takes no work")
 

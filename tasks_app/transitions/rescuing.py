@@ -1,4 +1,4 @@
-"""running | cancelling → pending | failed | cancelled when the lease ran out, and pending → expired."""
+"""running | cancelling → pending | failed | cancelled when a worker was lost or replaced, and pending → expired."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def rescue() -> list[Any]:
     Only call this after having seen the database healthy for one whole lease: a database that was away makes every
     lease look lost.
     """
-    return _give_back(returning(LOST, [BATCH]))
+    return _give_back(returning(LOST, [BATCH]), "stopped answering")
 
 
 @in_one_commit
@@ -65,18 +65,20 @@ def rescue_from_earlier(worker: str, incarnation: UUID) -> list[Any]:
 
     One that still lives, cut off or started twice, is fenced by this: whatever it writes from now on changes nothing.
     """
-    return _give_back(returning(REPLACED, [worker, incarnation, BATCH]))
+    return _give_back(returning(REPLACED, [worker, incarnation, BATCH]), "was started anew")
 
 
-def _give_back(lost: list[Any]) -> list[Any]:
-    plans = {row.id: _plan(row) for row in lost}
+def _give_back(lost: list[Any], what: str) -> list[Any]:
+    """`what` their worker did."""
+    failures = {row.id: _worker_lost(row, what) for row in lost}
+    plans = {row.id: _plan(row, failures[row.id]) for row in lost}
     rows = returning(RESCUE, [as_json(list(plans.values()))]) if plans else []
-    attempts.close([_closing(row) for row in lost])
+    attempts.close([_closing(row, failures[row.id]) for row in lost])
     events.append((r.id, r.last_seq, *_event(r, plans[r.id])) for r in rows)
     return rows
 
 
-def _plan(row: Any) -> dict[str, Any]:
+def _plan(row: Any, failed: Failed) -> dict[str, Any]:
     """The record of RESCUE for one locked row: id, target, error, delay."""
     counted = row.attempt - row.free_attempts
     plan: dict[str, Any] = {"id": row.id, "error": None, "delay": 0.0}
@@ -84,17 +86,17 @@ def _plan(row: Any) -> dict[str, Any]:
         return {**plan, "target": Status.CANCELLED}
     if retries.may_retry(retries.FailureCode.WORKER_LOST, counted, row.max_attempts):
         return {**plan, "target": Status.PENDING, "delay": retries.backoff_seconds(counted)}
-    return {**plan, "target": Status.FAILED, "error": attempts.failure(_worker_lost(row), row.attempt)}
+    return {**plan, "target": Status.FAILED, "error": attempts.failure(failed, row.attempt)}
 
 
-def _worker_lost(row: Any) -> Failed:
-    return Failed(retries.FailureCode.WORKER_LOST, f"Worker {row.worker} stopped answering while it ran this task.")
+def _worker_lost(row: Any, what: str) -> Failed:
+    return Failed(retries.FailureCode.WORKER_LOST, f"Worker {row.worker} {what} while it ran this task.")
 
 
-def _closing(row: Any) -> tuple[UUID, AttemptOutcome, Any]:
+def _closing(row: Any, failed: Failed) -> tuple[UUID, AttemptOutcome, Any]:
     if row.status == Status.CANCELLING:
         return row.attempt_id, AttemptOutcome.CANCELLED, Cancelled(CancelMode.LOST)
-    return row.attempt_id, AttemptOutcome.LOST, _worker_lost(row)
+    return row.attempt_id, AttemptOutcome.LOST, failed
 
 
 def _event(row: Any, plan: dict[str, Any]) -> tuple[str, dict[str, Any]]:

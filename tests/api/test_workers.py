@@ -39,8 +39,8 @@ def health(client: Client) -> Any:
 def test_without_a_worker_nothing_can_start(api: Client, leading: None) -> None:
     assert health(api) == {
         "status": "down", "total_workers": 0, "online_workers": 0, "late_workers": 0, "lost_workers": 0,
-        "paused_workers": 0, "draining_workers": 0, "quarantined_workers": 0, "queue_info": {"gpu_queue": {"length": 0, "oldest_seconds": 0.0}},
-        "scheduler": {"leader": True},
+        "paused_workers": 0, "draining_workers": 0, "quarantined_workers": 0,
+        "queue_info": {"gpu_queue": {"length": 0, "oldest_seconds": 0.0}}, "scheduler": {"leader": True},
     }  # fmt: skip
 
 
