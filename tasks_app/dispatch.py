@@ -75,6 +75,8 @@ def drop_queue(hostname: str) -> None:
     connection = current_app.connection_for_write()
     try:
         with connection, connection.channel() as channel:
-            worker_direct(hostname)(channel).delete()
+            queue = worker_direct(hostname)(channel)
+            queue.declare()  # only who knows a queue's bindings can delete them
+            queue.delete()
     except (*connection.connection_errors, *connection.channel_errors) as error:
         log.info("queue_not_dropped", hostname=hostname, reason=str(error))

@@ -25,7 +25,7 @@ from gpu_worker.runners.base import Execution
 
 log = logging.getLogger(__name__)
 INTERVAL = float(os.environ.get("ENGINE_SELF_CHECK_SECONDS") or 300)  # 0: never
-PATIENCE = 60.0  # seconds that a check waits for a moment without requests; it takes milliseconds, so then it just runs
+PATIENCE = min(60.0, INTERVAL)  # seconds that a check waits for a quiet moment; then its milliseconds are worth it
 ANSWER_WITHIN = 30.0  # seconds; a device that has not answered by then hangs
 POLL = 0.5  # seconds between two looks whether it is time
 SIDE = 128  # of the matrices: an instant on any device
