@@ -185,6 +185,7 @@ def test_sigquit_alone_gives_back_and_leaves_no_engine(stack):
     stack.kill("w1", signal.SIGQUIT)
     stack.processes["w1"].wait(10)
     assert outcomes(stack, running) == ["returned"]
+    assert worker(stack)["status"] == "stopped"
     wait_until(lambda: not engine.is_running(), 5, "the engine to end")
     stack.api.patch(f"/tasks/{running}/cancel")
 
