@@ -19,7 +19,7 @@ from tenants_app import keys
 from tenants_app.identity import Identity
 from tenants_app.ids import uuid7
 from tenants_app.models import Membership, Organization, Role
-from workers_app.models import Model, TaskType, Worker
+from workers_app.models import Model, TaskType, Worker, WorkerState
 
 _numbers = itertools.count(1)
 INPUTS: dict[str, dict[str, Any]] = {
@@ -93,10 +93,13 @@ def dispatch(task: Task, worker: str = "worker-x") -> UUID:
 
 
 def start(task: Task, worker: str = "worker-x") -> Claimed:
-    """pending → running."""
-    attempt_id = dispatch(task, worker)
-    row = Worker.objects.filter(pk=worker).first()
-    [claimed] = transitions.claim([Claim(task.id, attempt_id, uuid4())], worker, row.incarnation if row else uuid4())
+    """pending → running; a worker that is held back now has claimed it earlier."""
+    claim = Claim(task.id, dispatch(task, worker), uuid4())
+    rows = Worker.objects.filter(pk=worker)
+    now = rows.values("incarnation", "state", "quarantined_at").first() or {"incarnation": uuid4()}
+    rows.update(state=WorkerState.ACTIVE, quarantined_at=None)
+    [claimed] = transitions.claim([claim], worker, now["incarnation"])
+    rows.update(**now)
     return claimed
 
 
