@@ -93,12 +93,20 @@ def dispatch(task: Task, worker: str = "worker-x") -> UUID:
 
 
 def start(task: Task, worker: str = "worker-x") -> Claimed:
-    """pending → running; a worker that is held back now has claimed it earlier."""
-    claim = Claim(task.id, dispatch(task, worker), uuid4())
-    rows = Worker.objects.filter(pk=worker)
+    """pending → running."""
+    dispatch(task, worker)
+    return take(task)
+
+
+def take(task: Task) -> Claimed:
+    """dispatched → running, by its worker; one that is held back now has claimed it earlier."""
+    task.refresh_from_db()
+    assert task.attempt_id
+    assert task.worker
+    rows = Worker.objects.filter(pk=task.worker)
     now = rows.values("incarnation", "state", "quarantined_at").first() or {"incarnation": uuid4()}
     rows.update(state=WorkerState.ACTIVE, quarantined_at=None)
-    [claimed] = transitions.claim([claim], worker, now["incarnation"])
+    [claimed] = transitions.claim([Claim(task.id, task.attempt_id, uuid4())], task.worker, now["incarnation"])
     rows.update(**now)
     return claimed
 
