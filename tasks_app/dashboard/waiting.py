@@ -47,7 +47,9 @@ def _who_could(wanted: WaitingTask, task: Task) -> str:
 
 
 def _nobody(workers: list[Worker]) -> str:
-    told = [f"{worker.name} is {_held_back(worker)}" for worker in workers if health.is_held_back(worker)]
+    now = timezone.now()
+    online = [worker for worker in workers if health.of(worker, now) == health.Health.ONLINE]
+    told = [f"{worker.name} is {_held_back(worker)}" for worker in online if health.is_held_back(worker)]
     return f"No worker takes new work: {', '.join(sorted(told))}." if told else "No worker is online."
 
 

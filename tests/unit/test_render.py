@@ -74,7 +74,8 @@ BARE_WORKER = Worker(name="w", slots=1, kinds=[], heartbeat_at=NOW, started_at=N
 WORKER = Worker(
     name="w", slots=4, kinds=["llm"], device={"type": "cuda", "name": "H200", "memory_total_mib": 1, "power_w": 300.0},
     warm_models=[{"name": "m", "memory_mib": 5}], versions={"torch": "2"}, started_at=NOW, heartbeat_at=NOW,
-    state="draining", state_by="ada", state_reason="fan", state_at=NOW, quarantined_at=NOW, quarantine_reason="a sum came out wrong",
+    state="draining", state_by="ada", state_reason="fan", state_at=NOW, quarantined_at=NOW,
+    quarantine_reason="a sum came out wrong",
 )  # fmt: skip
 
 
