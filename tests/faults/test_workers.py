@@ -104,8 +104,9 @@ def test_what_was_on_its_way_to_a_paused_worker_goes_back_at_once_and_its_messag
 def test_what_an_operator_decided_outlives_the_process(stack):
     steer(stack, "paused")
     stack.kill("w1")
+    before = worker(stack)["started_at"]
     stack.start_worker("w1")
-    wait_until(lambda: stack.is_ready(workers=1), 60)
+    wait_until(lambda: worker(stack)["started_at"] > before, 60, "the next process")
     assert worker(stack)["state"] == "paused"
     assert stays_pending(stack, quick_task(stack))
 
@@ -279,8 +280,9 @@ def test_a_quarantine_outlives_the_process(stack, mark):
     mark.touch()
     wait_until(lambda: quarantined(stack), what="the quarantine")
     stack.kill("w1")
+    before = worker(stack)["started_at"]
     stack.start_worker("w1")
-    wait_until(lambda: stack.is_ready(workers=1), 60)
+    wait_until(lambda: worker(stack)["started_at"] > before, 60, "the next process")
     assert quarantined(stack)
 
 
