@@ -35,12 +35,17 @@ from workers_app.models import Model
 
 log = structlog.get_logger(__name__)
 TICK = 0.1  # seconds between two looks at the clocks
+GIVES_BACK = {
+    "drain": "The worker is stopping.",
+    "quarantine": "The worker's device failed its self-check.",
+    "displaced": "Another worker was started under the same name.",
+}  # why an attempt ends at no cost to its task
 ENGINE_READY_SECONDS = 120.0  # an engine that is not ready by then counts as crashed
 
 
 @dataclass(frozen=True, slots=True)
 class _Stop:
-    """Somebody wants the attempt to end. `kind`: cancel, fenced, drain."""
+    """Somebody wants the attempt to end. `kind`: cancel, fenced, or one of GIVES_BACK."""
 
     kind: str
 
@@ -130,6 +135,8 @@ class Attempt:
                 return None
             case _Stop(kind="cancel"):
                 return Cancelled(CancelMode.COOPERATIVE, datetime.now(UTC))
+            case _Stop(kind=kind) if kind in GIVES_BACK:
+                return Returned(GIVES_BACK[kind])
             case _:
                 return Returned("The worker is stopping.")
 
@@ -172,9 +179,9 @@ class Attempt:
                 case _Stop(kind="fenced"):
                     self._keeper.cancel(str(self.claimed.attempt_id))
                     return None
-                case _Stop(kind="drain"):
+                case _Stop(kind=kind) if kind in GIVES_BACK:
                     self._keeper.cancel(str(self.claimed.attempt_id))
-                    return Returned("The worker is stopping.", self._measured())
+                    return Returned(GIVES_BACK[kind], self._measured())
                 case _Stop():
                     self._ask_to_stop(message)
             self._watch_the_clock()

@@ -14,8 +14,9 @@ from typing import Any
 import structlog
 
 from gpu_worker.engine.process import EngineGone, EngineProcess
-from gpu_worker.engine.protocol import Finished, PhaseChanged, Progress, Pulse, Ready, Report, Submit
+from gpu_worker.engine.protocol import Checked, Finished, PhaseChanged, Progress, Pulse, Ready, Report, Submit
 from gpu_worker.engine.watchdog import Watchdog
+from gpu_worker.soundness import Soundness, Verdict
 
 log = structlog.get_logger(__name__)
 SILENCE_SECONDS = 60.0  # without any pulse, the first included: starting Python on a busy host takes a while
@@ -64,18 +65,26 @@ class _Life:
 
 
 class EngineKeeper:
-    def __init__(self, stall_seconds: float, env: dict[str, str] | None = None) -> None:
+    """`on_quarantine` is called when the device has proved unsound, before anybody can hand it more work."""
+
+    def __init__(
+        self, stall_seconds: float, env: dict[str, str] | None = None, on_quarantine: Callable[[], None] = lambda: None
+    ) -> None:
         self._stall_seconds = stall_seconds
         self._env = env or {}
+        self._on_quarantine = on_quarantine
+        self._soundness = Soundness()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._life: _Life | None = None
         self._stopping = threading.Event()
         self._last: Ready | None = None
         self._loners_wait = 0  # who must be alone; nobody overtakes them, or they would never be
+        self._started = False
         self.restarts = 0
 
     def start(self) -> None:
+        self._started = True
         self._spawn()
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
@@ -167,8 +176,25 @@ class EngineKeeper:
 
     # ------------------------------------------------------------ for the heartbeat
 
+    @property
+    def quarantine(self) -> str:
+        """Why this device gets no work; empty if it may."""
+        return self._soundness.quarantine
+
+    def distrust(self, reason: str) -> None:
+        """An earlier process was quarantined, and nobody has lifted it."""
+        with self._lock:
+            self._soundness.distrust(reason)
+
+    def trust(self) -> None:
+        """An operator says that it may work again."""
+        with self._lock:
+            self._soundness.trust()
+
     def state(self) -> str:
         with self._lock:
+            if not self._started:
+                return "off"
             if self._life is not None and self._life.ready is not None:
                 return "ready"
             return "restarting" if self.restarts else "starting"
@@ -221,11 +247,26 @@ class EngineKeeper:
                 with self._lock:
                     life.pulse = report
                     life.watchdog.pulse(report, time.monotonic())
+            case Checked():
+                self._judge(life, report)
             case PhaseChanged() | Progress() | Finished():
                 with self._lock:
                     listener = life.listeners.get(report.request_id)
                 if listener is not None:
                     listener(report)
+
+    def _judge(self, life: _Life, checked: Checked) -> None:
+        with self._lock:
+            before, verdict = self.quarantine, self._soundness.hear(checked)
+        if checked.problem:
+            log.error("self_check_failed", problem=checked.problem, verdict=verdict.name.lower())
+        elif before and not self.quarantine:
+            log.info("quarantine_over")
+        if verdict is Verdict.RESTART:
+            life.death = EngineDied(f"The engine failed its self-check: {checked.problem}.", frozenset())
+            life.process.kill()
+        if verdict is Verdict.QUARANTINE:
+            self._on_quarantine()
 
     def _on_exit(self, life: _Life, code: int) -> None:
         lived = time.monotonic() - life.started_at

@@ -24,7 +24,7 @@ from tasks_app.states import Status
 from tasks_app.transitions import Claim, Claimed, Finish
 from workers_app import services
 from workers_app.models import Model
-from workers_app.services import Registration, Vitals
+from workers_app.services import Registration, Vitals, Wish
 
 log = structlog.get_logger(__name__)
 RETRY_PAUSE = 0.5  # seconds between two tries on a database that is away
@@ -48,18 +48,21 @@ class Reporter:
         vitals: Callable[[], Vitals],
         beats: Callable[[], Sequence[Beat]],
         orders: Callable[[Sequence[Beat], dict[UUID, Status]], None],
+        heed: Callable[[Wish | None], None],
         intervals: tuple[float, float],
     ) -> None:
-        """`intervals`: seconds between two heartbeats, and at least between two reports of progress."""
+        """`intervals`: seconds between two heartbeats, and at least between two reports of progress.
+
+        `heed` hears what the operator wants, at first before anything else; None: another process has the name now.
+        """
         self._registration = registration
-        self._vitals, self._beats, self._orders = vitals, beats, orders
+        self._vitals, self._beats, self._orders, self._heed = vitals, beats, orders, heed
         self._heartbeat_interval, self._progress_interval = intervals
         self._inbox: queue.SimpleQueue[tuple[Claim | Finish, Future[Any]] | None] = queue.SimpleQueue()
         self._due = {"heartbeat": 0.0, "progress": 0.0}  # monotonic
         self._progress_waits = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
-        self.displaced = threading.Event()  # another process took over this worker's name
 
     def start(self) -> None:
         self._thread.start()
@@ -100,7 +103,7 @@ class Reporter:
     # ------------------------------------------------------------ the reporter's thread
 
     def _run(self) -> None:
-        self._insist(lambda: services.register(self._registration))
+        self._heed(self._insist(self._register))
         while not self._stopping.is_set():
             self._settle(self._collect())
             self._beat_if_due()
@@ -174,10 +177,15 @@ class Reporter:
         if beats:
             self._orders(beats, renew(beats))
 
+    def _register(self) -> Wish:
+        wish = services.register(self._registration)
+        for row in transitions.rescue_from_earlier(self._registration.name, self._registration.incarnation):
+            log.warning("task_rescued", task_id=str(row.id), status=row.status, attempt=row.attempt)
+        hints.wake_scheduler()
+        return wish
+
     def _heartbeat(self) -> None:
-        if not services.heartbeat(self._registration.name, self._registration.incarnation, self._vitals()):
-            log.error("displaced", worker=self._registration.name)
-            self.displaced.set()
+        self._heed(services.heartbeat(self._registration.name, self._registration.incarnation, self._vitals()))
 
     def _insist(self, write: Callable[[], Any]) -> Any:
         """Until it works, or PostgreSQL refuses the values. The worker outlives a database that is away."""

@@ -5,6 +5,8 @@ A message carries a task id and, as its Celery id, the attempt's. All else is re
 
 from __future__ import annotations
 
+import signal
+from types import FrameType
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +58,20 @@ def _start(sender: str, instance: Any, **_: Any) -> None:
 def _drain(**_: Any) -> None:
     if _worker is not None:
         _worker.drain()
+
+
+@signals.worker_ready.connect
+def _give_back_on_quit(**_: Any) -> None:
+    """SIGQUIT makes Celery wait for the pool inside the signal's handler, without a word to anybody."""
+    celerys = signal.getsignal(signal.SIGQUIT)
+
+    def quit_at_once(number: int, frame: FrameType | None) -> None:
+        if _worker is not None:
+            _worker.give_back()
+        if callable(celerys):
+            celerys(number, frame)
+
+    signal.signal(signal.SIGQUIT, quit_at_once)
 
 
 @signals.worker_shutdown.connect

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Sequence
 from uuid import UUID, uuid4
@@ -14,13 +16,14 @@ from gpu_worker import telemetry
 from gpu_worker.attempt import Attempt
 from gpu_worker.engine_keeper import EngineKeeper
 from gpu_worker.reporting import Reporter
-from tasks_app import artifacts
+from tasks_app import artifacts, dispatch
 from tasks_app.leases import Beat
 from tasks_app.outcomes import Completed, Failed, Outcome
 from tasks_app.retries import FailureCode
 from tasks_app.states import Status
 from tasks_app.transitions import Claim, Finish
-from workers_app.services import Registration, Vitals
+from workers_app.models import WorkerState
+from workers_app.services import Registration, Vitals, Wish
 
 log = structlog.get_logger(__name__)
 PROGRESS_INTERVAL = 0.25  # seconds; each report is one UPDATE for all attempts of the worker
@@ -30,32 +33,50 @@ class Worker:
     def __init__(self, name: str, hostname: str, slots: int) -> None:
         self.name = name
         self.incarnation = uuid4()
-        self._keeper = EngineKeeper(settings.STALL_SECONDS)
+        self._hostname = hostname
+        self._keeper = EngineKeeper(settings.STALL_SECONDS, on_quarantine=self._quarantined)
         self._attempts: dict[UUID, Attempt] = {}
-        self._stopping = False
+        self._wish: Wish | None = None  # what the operator wants, as last heard
+        self._stopping = False  # its process ends: no new work
+        self._gives_back = False  # and what it still has goes back
+        self._retires = False
         registration = Registration(
             name, self.incarnation, hostname, slots, settings.WORKER_KINDS, settings.WORKER_MODELS
         )
         intervals = (settings.HEARTBEAT_INTERVAL, min(PROGRESS_INTERVAL, settings.HEARTBEAT_INTERVAL))
-        self._reporter = Reporter(registration, self._vitals, self._beats, self._orders, intervals)
+        self._reporter = Reporter(registration, self._vitals, self._beats, self._orders, self._heed, intervals)
 
     def start(self) -> None:
-        self._keeper.start()
+        """The engine follows when the row has told that nobody retired this worker."""
         self._reporter.start()
 
     def drain(self) -> None:
-        """SIGTERM: no new work; what runs may finish within WORKER_DRAIN_SECONDS, then it goes back to the queue."""
-        log.info("worker_drains", worker=self.name, attempts=len(self._attempts))
+        """SIGTERM: no new work; what runs may finish within WORKER_DRAIN_SECONDS, then it goes back to the queue.
+
+        The second time it goes back at once. Called by a signal's handler.
+        """
+        if self._stopping:
+            self.give_back()
+            return
         self._stopping = True
         self._reporter.beat_now()
-        timer = threading.Timer(settings.WORKER_DRAIN_SECONDS, self._give_back)
+        timer = threading.Timer(settings.WORKER_DRAIN_SECONDS, self.give_back)
         timer.daemon = True
         timer.start()
+        log.info("worker_drains", worker=self.name, attempts=len(self._attempts))
+
+    def give_back(self) -> None:
+        """The time is up, or SIGQUIT does not grant any. May be called by a signal's handler."""
+        self._stopping = self._gives_back = True
+        self._stop_attempts("drain")
+        self._reporter.beat_now()
 
     def stop(self) -> None:
         """After the pool is empty."""
         self._keeper.stop()
         self._reporter.stop()
+        if self._retires:
+            dispatch.drop_queue(self._hostname)
 
     def look_at(self, attempt_ids: Sequence[UUID]) -> None:
         """Somebody says that these were cancelled; the rows tell whether it is true."""
@@ -64,7 +85,7 @@ class Worker:
 
     def execute(self, task_id: UUID, attempt_id: UUID) -> None:
         """One message: claim, run, finish. Returns when the outcome is committed, or was not wanted."""
-        work = self._reporter.claim(Claim(task_id, attempt_id, uuid4()))
+        work = None if self._takes_nothing() else self._reporter.claim(Claim(task_id, attempt_id, uuid4()))
         if work is None:
             log.info("message_dropped", task_id=str(task_id), attempt_id=str(attempt_id))
             return
@@ -72,12 +93,17 @@ class Worker:
         with structlog.contextvars.bound_contextvars(**bound):
             attempt = Attempt(work, self._keeper, self._reporter.beat_soon)
             self._attempts[attempt_id] = attempt
+            if self._gives_back or self._keeper.quarantine:
+                attempt.stop("drain")  # it was claimed while all others were being stopped
             try:
                 outcome = self._outcome(attempt)
                 if outcome is not None:
                     self._finish(attempt, outcome)
             finally:
                 del self._attempts[attempt_id]
+
+    def _takes_nothing(self) -> bool:
+        return self._stopping or bool(self._keeper.quarantine)
 
     def _outcome(self, attempt: Attempt) -> Outcome | None:
         log.info("attempt_started", number=attempt.claimed.number, model=attempt.claimed.model)
@@ -111,7 +137,8 @@ class Worker:
         return Vitals(
             engine_state=self._keeper.state(),
             engine_restarts=self._keeper.restarts,
-            stopping=self._stopping or self._reporter.displaced.is_set(),
+            stopping=self._stopping,
+            quarantine_reason=self._keeper.quarantine,
             device=facts["device"] | telemetry.read(),
             warm_models=facts["warm_models"],
             versions=facts["versions"],
@@ -128,6 +155,48 @@ class Worker:
                 continue
             attempt.stop("cancel" if status == Status.CANCELLING else "fenced")
 
-    def _give_back(self) -> None:
+    def _heed(self, wish: Wish | None) -> None:
+        """What the operator wants; None if another process has this worker's name."""
+        before, self._wish = self._wish, wish
+        if wish is None:
+            self._displaced()
+        elif wish.state == WorkerState.RETIRED:
+            self._retire(is_new=before is None)
+        elif before is None or self._keeper.state() == "off":
+            self._begin(wish)
+        elif wish.state == WorkerState.ACTIVE and wish.said_at != before.said_at:
+            self._keeper.trust()
+
+    def _begin(self, wish: Wish) -> None:
+        if wish.quarantine_reason:
+            self._keeper.distrust(wish.quarantine_reason)
+        self._keeper.start()
+
+    def _retire(self, is_new: bool) -> None:
+        """A worker that runs ends when it is empty. One that was started although it is retired waits to be resumed:
+        if it ended too, whoever supervises it would start it again and again.
+        """
+        if is_new:
+            log.warning("worker_is_retired", worker=self.name, advice="it idles until somebody resumes it")
+        elif self._keeper.state() != "off" and not self._attempts:
+            self._retires = True
+            self._end("worker_retires")
+
+    def _displaced(self) -> None:
+        self._gives_back = True
+        self._stop_attempts("displaced")
+        self._end("worker_displaced")
+
+    def _end(self, why: str) -> None:
+        """In good order, as if a service manager had asked for it."""
+        if not self._stopping:
+            log.warning(why, worker=self.name)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _quarantined(self) -> None:
+        self._stop_attempts("quarantine")
+        self._reporter.beat_now()
+
+    def _stop_attempts(self, why: str) -> None:
         for attempt in list(self._attempts.values()):
-            attempt.stop("drain")
+            attempt.stop(why)

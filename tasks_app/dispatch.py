@@ -68,3 +68,15 @@ def _broadcast_cancel(attempts: Sequence[tuple[str, UUID]]) -> None:
             current_app.control.revoke(ids, destination=[hostname])
     except (OperationalError, OSError) as error:
         log.info("cancel_not_told", count=len(attempts), reason=str(error))
+
+
+def drop_queue(hostname: str) -> None:
+    """A worker's own queue, with the messages that nobody will read. If the broker is away it stays, at no harm."""
+    connection = current_app.connection_for_write()
+    try:
+        with connection, connection.channel() as channel:
+            queue = worker_direct(hostname)(channel)
+            queue.declare()  # only who knows a queue's bindings can delete them
+            queue.delete()
+    except (*connection.connection_errors, *connection.channel_errors) as error:
+        log.info("queue_not_dropped", hostname=hostname, reason=str(error))

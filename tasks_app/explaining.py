@@ -17,7 +17,8 @@ from tasks_app.scheduling import leader, outlook
 from tasks_app.scheduling.outlook import Outlook
 from tasks_app.scheduling.snapshot import STANDING_STILL, WaitReason
 from tasks_app.states import FINAL, Status
-from workers_app.models import Worker, WorkerState
+from workers_app import health
+from workers_app.models import Worker
 
 
 class Stage(StrEnum):
@@ -139,10 +140,14 @@ def _paused(kind: PauseKind, name: str, subject: str) -> str:
 
 
 def _nobody() -> str:
-    told = Worker.objects.filter(stopped_at=None, stopping=False).exclude(state=WorkerState.ACTIVE).order_by("name")
-    if names := ", ".join(told.values_list("name", flat=True)):
-        return f"No worker takes new work: {names} paused or draining."
-    return "No worker is online."
+    now = timezone.now()
+    online = [worker for worker in Worker.objects.order_by("name") if health.of(worker, now) == health.Health.ONLINE]
+    told = [f"{worker.name} is {_held_back(worker)}" for worker in online if health.is_held_back(worker)]
+    return f"No worker takes new work: {', '.join(told)}." if told else "No worker is online."
+
+
+def _held_back(worker: Worker) -> str:
+    return "quarantined" if worker.quarantined_at else "stopping" if worker.stopping else worker.state
 
 
 def _place(told: Explanation) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from tasks_app import services, transitions
 from tasks_app.decisions import Placement
@@ -19,7 +20,7 @@ from tenants_app import keys
 from tenants_app.identity import Identity
 from tenants_app.ids import uuid7
 from tenants_app.models import Membership, Organization, Role
-from workers_app.models import Model, TaskType, Worker
+from workers_app.models import Model, TaskType, Worker, WorkerState
 
 _numbers = itertools.count(1)
 INPUTS: dict[str, dict[str, Any]] = {
@@ -67,7 +68,14 @@ def make_simulated_models() -> None:
 
 def make_worker(name: str = "", **values: Any) -> Worker:
     name = name or f"worker-{next(_numbers)}"
-    defaults = {"incarnation": uuid4(), "hostname": f"{name}@host", "slots": 4, "kinds": TaskType.values}
+    lives = timezone.now() + timedelta(minutes=5)  # however slow the machine that runs the test is
+    defaults = {
+        "heartbeat_at": lives,
+        "incarnation": uuid4(),
+        "hostname": f"{name}@host",
+        "slots": 4,
+        "kinds": TaskType.values,
+    }
     return Worker.objects.create(name=name, **(defaults | values))
 
 
@@ -94,8 +102,20 @@ def dispatch(task: Task, worker: str = "worker-x") -> UUID:
 
 def start(task: Task, worker: str = "worker-x") -> Claimed:
     """pending → running."""
-    attempt_id = dispatch(task, worker)
-    [claimed] = transitions.claim([Claim(task.id, attempt_id, uuid4())], worker, uuid4())
+    dispatch(task, worker)
+    return take(task)
+
+
+def take(task: Task) -> Claimed:
+    """dispatched → running, by its worker; one that is held back now has claimed it earlier."""
+    task.refresh_from_db()
+    assert task.attempt_id
+    assert task.worker
+    rows = Worker.objects.filter(pk=task.worker)
+    now = rows.values("incarnation", "state", "quarantined_at").first() or {"incarnation": uuid4()}
+    rows.update(state=WorkerState.ACTIVE, quarantined_at=None)
+    [claimed] = transitions.claim([Claim(task.id, task.attempt_id, uuid4())], task.worker, now["incarnation"])
+    rows.update(**now)
     return claimed
 
 

@@ -1,4 +1,4 @@
-"""What the age of a heartbeat means. Pure, but for reading the settings."""
+"""What the age of a heartbeat means, and who takes work. Pure, but for reading the settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from django.conf import settings
 
-from workers_app.models import Worker
+from workers_app.models import Worker, WorkerState
 
 
 class Health(StrEnum):
@@ -29,3 +29,13 @@ def of(worker: Worker, now: datetime) -> Health:
     if age > settings.LEASE_SECONDS:
         return Health.LOST
     return Health.LATE if age > late_after() else Health.ONLINE
+
+
+def is_held_back(worker: Worker) -> bool:
+    """It lives or not, but it is to get no work: told so by an operator, sound no more, or on its way out."""
+    told = worker.state != WorkerState.ACTIVE
+    return told or worker.stopping or worker.quarantined_at is not None or worker.stopped_at is not None
+
+
+def takes_work(worker: Worker, now: datetime) -> bool:
+    return not is_held_back(worker) and of(worker, now) == Health.ONLINE

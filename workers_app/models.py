@@ -20,8 +20,9 @@ class WorkerState(models.TextChoices):
     """What the operator wants of a worker; whether it is alive is its heartbeat's matter."""
 
     ACTIVE = "active"
-    DRAINING = "draining"
-    PAUSED = "paused"
+    DRAINING = "draining"  # takes no new work, so that it will be empty
+    PAUSED = "paused"  # takes no new work for now
+    RETIRED = "retired"  # drains, then its process ends; under this name nobody works until it is resumed
 
 
 class Worker(models.Model):
@@ -31,11 +32,16 @@ class Worker(models.Model):
     incarnation = models.UUIDField()
     hostname = models.CharField(max_length=255)  # Celery's node name: its direct queue hangs on it
     state = models.CharField(max_length=16, choices=WorkerState, default=WorkerState.ACTIVE)
+    state_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
+    state_by = models.CharField(max_length=150, blank=True, default="", db_default="")
+    state_at = models.DateTimeField(null=True, blank=True)  # when somebody last said what they want of it
+    quarantined_at = models.DateTimeField(null=True, blank=True)  # since when its engine fails its self-check
+    quarantine_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
     stopping = models.BooleanField(default=False)  # it got SIGTERM: it finishes what it has and leaves
     slots = models.PositiveSmallIntegerField()
     kinds = ArrayField(models.CharField(max_length=32))
     allowed_models = ArrayField(models.CharField(max_length=200), default=list, blank=True)  # empty: all
-    engine_state = models.CharField(max_length=16, default="starting")  # starting, ready, restarting
+    engine_state = models.CharField(max_length=16, default="starting")  # starting, ready, restarting, off
     engine_restarts = models.PositiveIntegerField(default=0)
     device = models.JSONField(default=dict)  # type, name, memory_total_mib, memory_used_mib, utilization, …
     warm_models = models.JSONField(default=list)  # [{"name", "memory_mib"}]

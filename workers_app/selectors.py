@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from django.db.models import Case, QuerySet, Value, When
+from django.conf import settings
+from django.db.models import Case, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from workers_app.catalogue import SIMULATED
-from workers_app.models import Model, Worker
+from workers_app.models import Model, Worker, WorkerState
 
 CACHE_SECONDS = 1.0  # so long a model that was changed or disabled is still taken as it was
 FORGOTTEN_AFTER = timedelta(hours=1)  # a worker that left in good order or was lost so long ago is history
@@ -56,11 +57,19 @@ def enabled_models(task_type: str | None = None) -> QuerySet[Model]:
 
 
 def present_workers() -> QuerySet[Worker]:
-    """All but those that stopped, or gave no sign of life, for more than an hour."""
-    recently = timezone.now() - FORGOTTEN_AFTER
-    return Worker.objects.filter(heartbeat_at__gt=recently).exclude(stopped_at__lt=recently)
+    """All but those that stopped, or gave no sign of life, for more than an hour; the retired, only while they live."""
+    now = timezone.now()
+    recently, lives = now - FORGOTTEN_AFTER, now - timedelta(seconds=settings.LEASE_SECONDS)
+    gone = Q(stopped_at__isnull=False) | Q(heartbeat_at__lt=lives)
+    known = Worker.objects.filter(heartbeat_at__gt=recently).exclude(stopped_at__lt=recently)
+    return known.exclude(Q(state=WorkerState.RETIRED) & gone)
+
+
+def find_worker(name: str) -> Worker | None:
+    """Any that ever registered."""
+    return Worker.objects.filter(pk=name).first()
 
 
 def registered_workers() -> QuerySet[Worker]:
-    """Everybody that ever came, whether online or not."""
-    return Worker.objects.order_by("name")
+    """Everybody that ever came and was not retired, whether online or not."""
+    return Worker.objects.exclude(state=WorkerState.RETIRED).order_by("name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,8 @@ from workers_app import health
 from workers_app.health import Health
 from workers_app.models import Worker, WorkerState
 
+QUARANTINED = "quarantined"
+EMPTIES = frozenset({WorkerState.DRAINING, WorkerState.RETIRED})
 DEVICE_FIELDS = ("name", "type", "memory_total_mib", "memory_used_mib", "utilization", "temperature_c", "power_w")
 
 
@@ -24,32 +27,53 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
+    """Retired workers are not counted. One that is online counts as at most one of the last three."""
+
     total: int
     online: int
     late: int
     lost: int
-    paused: int  # online, but the operator lets it take no work
+    paused: int
+    draining: int
+    quarantined: int
 
     @classmethod
     def of(cls, workers: Iterable[Worker], now: datetime) -> Summary:
-        known = [(health.of(worker, now), worker) for worker in workers]
-        count = {word: sum(each is word for each, _ in known) for word in Health}
-        paused = sum(each is Health.ONLINE and worker.state != WorkerState.ACTIVE for each, worker in known)
-        total = len(known) - count[Health.STOPPED]
-        return cls(total, count[Health.ONLINE], count[Health.LATE], count[Health.LOST], paused)
+        counted = [worker for worker in workers if worker.state != WorkerState.RETIRED]
+        health_words = Counter(health.of(worker, now) for worker in counted)
+        words = Counter(_held_back(worker) for worker in counted if health.of(worker, now) is Health.ONLINE)
+        return cls(
+            total=len(counted) - health_words[Health.STOPPED],
+            online=health_words[Health.ONLINE],
+            late=health_words[Health.LATE],
+            lost=health_words[Health.LOST],
+            paused=words[WorkerState.PAUSED],
+            draining=words[WorkerState.DRAINING],
+            quarantined=words[QUARANTINED],
+        )
 
     def word(self, leader: bool) -> str:
-        """`down`: no task can start. `degraded`: fewer workers take work than should."""
+        """`down`: nobody is there to start a task. `degraded`: fewer workers take work than should."""
         if not self.online or not leader:
             return "down"
-        return "degraded" if self.late or self.lost or self.paused else "healthy"
+        missing = self.late or self.lost or self.paused or self.draining or self.quarantined
+        return "degraded" if missing else "healthy"
 
 
-def of_worker(worker: Worker, load: Load, now: datetime) -> dict[str, Any]:
+def _held_back(worker: Worker) -> str:
+    return QUARANTINED if worker.quarantined_at else worker.state
+
+
+def of_worker(worker: Worker, load: Load, now: datetime, to_operator: bool) -> dict[str, Any]:
+    """Who changed its state and why is told to operators only: the others may be of another organization."""
+    total = load.active + load.reserved
     return {
         "name": worker.name,
         "status": health.of(worker, now),
         "state": worker.state,
+        "drained": worker.state in EMPTIES and not total,
+        "state_change": _change(worker) if to_operator else None,
+        "quarantine": _quarantine(worker),
         "stopping": worker.stopping,
         "engine_state": worker.engine_state,
         "engine_restarts": worker.engine_restarts,
@@ -57,7 +81,7 @@ def of_worker(worker: Worker, load: Load, now: datetime) -> dict[str, Any]:
         "active_tasks": load.active,
         "reserved_tasks": load.reserved,
         "scheduled_tasks": 0,
-        "total_load": load.active + load.reserved,
+        "total_load": total,
         "kinds": worker.kinds,
         "allowed_models": worker.allowed_models,
         "gpus": [_device(worker)] if worker.device else [],
@@ -65,6 +89,18 @@ def of_worker(worker: Worker, load: Load, now: datetime) -> dict[str, Any]:
         "started_at": worker.started_at,
         "last_heartbeat": worker.heartbeat_at,
     }
+
+
+def _change(worker: Worker) -> dict[str, Any] | None:
+    if worker.state_at is None:
+        return None
+    return {"by": worker.state_by, "reason": worker.state_reason, "at": worker.state_at}
+
+
+def _quarantine(worker: Worker) -> dict[str, Any] | None:
+    if worker.quarantined_at is None:
+        return None
+    return {"reason": worker.quarantine_reason, "since": worker.quarantined_at}
 
 
 def _device(worker: Worker) -> dict[str, Any]:

@@ -53,13 +53,13 @@ def memory_used_mib(device: Device) -> int:
 def release_cached_memory() -> None:
     """Give back what was freed but is kept by the garbage collector and by torch's allocator."""
     gc.collect()
-    torch = _imported_torch()
+    torch = imported_torch()
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    torch = _imported_torch()
+    torch = imported_torch()
     if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
         return True
     # torch has no class of its own for the CPU
@@ -76,7 +76,7 @@ def library_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("torch", "transformers", "diffusers")}
 
 
-def _imported_torch() -> Any:
+def imported_torch() -> Any:
     """None while nobody has imported it, and also while the preload thread is in the middle of that."""
     torch = sys.modules.get("torch")
     return None if torch is None or getattr(torch.__spec__, "_initializing", False) else torch

@@ -15,7 +15,8 @@ from gpu_worker.engine import preload
 from gpu_worker.engine.lane import Lane
 from gpu_worker.engine.model_cache import Entry, ModelCache
 from gpu_worker.engine.outbox import PROGRESS_INTERVAL, Outbox
-from gpu_worker.engine.protocol import PULSE_INTERVAL, Cancel, Command, ModelSpec, Pulse, Ready, Report, Submit
+from gpu_worker.engine.protocol import PULSE_INTERVAL, Cancel, Checked, Command, ModelSpec, Pulse, Ready, Report, Submit
+from gpu_worker.engine.self_check import SelfCheck
 from gpu_worker.runners import registry
 from gpu_worker.runners.base import Execution
 
@@ -30,9 +31,11 @@ class Engine:
         self._device = device
         self._outbox = Outbox(self._send)
         self._cache: ModelCache[Lane] = ModelCache(device.budget_mib)
+        self._self_check = SelfCheck(device, self._is_busy, self._outbox.send)
         self._lanes_made = 0
 
     def serve(self) -> None:
+        self._self_check.start()
         self._outbox.send(Ready(os.getpid(), self._device.info, devices.library_versions()))
         threading.Thread(target=self._beat, name="pulse", daemon=True).start()
         preload.start_in_background(self._device.threads)
@@ -40,8 +43,9 @@ class Engine:
             try:
                 command: Command = self._connection.recv()
             except (EOFError, OSError):  # the worker closed the pipe, or died
-                return
+                break
             self._obey(command)
+        self._self_check.stop()
 
     def _obey(self, command: Command) -> None:
         match command:
@@ -76,12 +80,17 @@ class Engine:
                 next_pulse = now + PULSE_INTERVAL
                 self._cache.expire()
                 self._outbox.send(self._pulse())
+                if self._self_check.hangs():
+                    self._outbox.send(Checked("the device does not answer", routine=True))
             self._outbox.flush_due()
             time.sleep(min(PROGRESS_INTERVAL, max(0.0, next_pulse - time.monotonic())))
 
     def _pulse(self) -> Pulse:
         lanes = tuple(lane.pulse() for lane in self._cache.lanes())
         return Pulse(lanes, self._cache.warm(), devices.memory_used_mib(self._device))
+
+    def _is_busy(self) -> bool:
+        return any(lane.pulse().active for lane in self._cache.lanes())
 
     def _send(self, report: Report) -> None:
         try:

@@ -178,6 +178,17 @@ class Pulse:
     memory_used_mib: int
 
 
-Report = Ready | PhaseChanged | Progress | Finished | Pulse
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A small job with a known answer has run on the device. The first comes before Ready.
+
+    `problem` is empty if the answer was right. `routine`: it was time for one, and the engine has not just begun.
+    """
+
+    problem: str
+    routine: bool
+
+
+Report = Ready | PhaseChanged | Progress | Finished | Pulse | Checked
 
 PULSE_INTERVAL = 0.5  # seconds

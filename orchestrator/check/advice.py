@@ -8,7 +8,7 @@ NO_KEY = "Give one with --api-key, or run this where DATA_DIR/credentials.json i
 
 START_WORKER = "Start one: see WORKERS for `make run`, or its command in the README. A worker's log says why it ended."
 START_SCHEDULER = "Start `manage.py run_scheduler`; with `make run` look into DATA_DIR/log/scheduler.log."
-RESUME_WORKER = "Set a worker's state back to active in the admin."
+RESUME_WORKER = "Resume one on the page Workers; a quarantined one says there what is wrong with its device."
 
 READINESS = {
     "database": "PostgreSQL must answer at DATABASE_URL; with `make run` look into DATA_DIR/log/postgres.log.",

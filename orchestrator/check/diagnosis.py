@@ -32,7 +32,7 @@ def why_not_ended(task: Json, leader: bool, workers: Sequence[Json], waited: flo
 def _why_pending(task: Json, leader: bool, workers: Sequence[Json], waited: float) -> Trouble:
     stuck = f"stuck in pending for {waited:g} s"
     online = [worker for worker in workers if worker["status"] == "online"]
-    active = [worker for worker in online if worker["state"] == "active" and not worker["stopping"]]
+    active = [worker for worker in online if _takes_work(worker)]
     capable = [worker for worker in active if _runs(worker, task)]
     busy = [worker for worker in capable if worker["total_load"] >= worker["slots"]]
     if not leader:
@@ -40,7 +40,7 @@ def _why_pending(task: Json, leader: bool, workers: Sequence[Json], waited: floa
     if not online:
         return Trouble(f"{stuck}: no worker is online", advice.START_WORKER)
     if not active:
-        return Trouble(f"{stuck}: every worker is paused, draining or stopping", advice.RESUME_WORKER)
+        return Trouble(f"{stuck}: every worker is paused, draining, stopping or quarantined", advice.RESUME_WORKER)
     if not capable:
         reason = f"{stuck}: no capable worker for {task['task_type']} with model {task['model']}"
         return Trouble(reason, "See WORKER_KINDS and WORKER_MODELS of your workers.")
@@ -53,6 +53,10 @@ def _why_pending(task: Json, leader: bool, workers: Sequence[Json], waited: floa
         f"{stuck} although {capable[0]['name']} has a free slot",
         "Its model may be disabled, or need more memory (memory_mib in MODELS_FILE) than any worker has.",
     )
+
+
+def _takes_work(worker: Json) -> bool:
+    return worker["state"] == "active" and not worker["stopping"] and not worker["quarantine"]
 
 
 def _runs(worker: Json, task: Json) -> bool:

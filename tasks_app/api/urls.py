@@ -10,16 +10,19 @@ from django.urls import URLPattern, re_path
 from tasks_app.api.views.artifacts import ArtifactsView, ArtifactView
 from tasks_app.api.views.many import BatchCancelView, BatchesView, BatchView, BulkCancelView, BulkRetryView
 from tasks_app.api.views.models import ModelsView
-from tasks_app.api.views.operations import MetricsView, WorkersHealthView, WorkersStatsView, WorkersView
+from tasks_app.api.views.operations import MetricsView
 from tasks_app.api.views.queues import QueuesView, pause_view, resume_view
 from tasks_app.api.views.tasks import TasksView, TaskView
 from tasks_app.api.views.verbs import AttemptsView, CancelView, ExplainView, RetryView
+from tasks_app.api.views.workers import WorkersHealthView, WorkersStatsView, WorkersView, WorkerView
 from tasks_app.models import PauseKind
+
+PART, PATH = r"[^/\x00]+", r"[^\x00]+"
 
 
 def _at(path: str, view: Any, name: str) -> URLPattern:
     """`<name>` is a part of the path; `<path:name>` may hold slashes, as names of models do."""
-    pattern = re.sub(r"<(path:)?(\w+)>", lambda m: f"(?P<{m[2]}>{'.+' if m[1] else '[^/]+'})", path)
+    pattern = re.sub(r"<(path:)?(\w+)>", lambda m: f"(?P<{m[2]}>{PATH if m[1] else PART})", path)
     route: URLPattern = re_path(f"^{pattern}/?$", view.as_view(), name=name)
     return route
 
@@ -44,6 +47,7 @@ urlpatterns = [
     _at("artifacts/<artifact_id>", ArtifactView, "api-artifact"),
     _at("models", ModelsView, "api-models"),
     _at("workers", WorkersView, "api-workers"),
+    _at("workers/<name>", WorkerView, "api-worker"),
     _at("queues", QueuesView, "api-queues"),
     *(
         _at(f"{plural}/<path:name>/{verb}", view(kind), f"api-{kind}-{verb}")

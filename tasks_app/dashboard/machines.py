@@ -13,6 +13,8 @@ from workers_app import stats
 from workers_app.selectors import present_workers
 from workers_app.stats import Load, Summary
 
+HOLD_BACK = [("paused", "Pause"), ("draining", "Drain"), ("retired", "Retire")]
+
 
 @dataclass(frozen=True, slots=True)
 class Machines:
@@ -22,11 +24,11 @@ class Machines:
     line: str
 
 
-def read() -> Machines:
+def read(to_operator: bool) -> Machines:
     now = timezone.now()
     rows, loads, leading = list(present_workers()), selectors.loads(), leader.exists()
     summary = Summary.of(rows, now)
-    workers = [_shown(stats.of_worker(row, loads.get(row.name, Load()), now)) for row in rows]
+    workers = [_shown(stats.of_worker(row, loads.get(row.name, Load()), now, to_operator)) for row in rows]
     return Machines(workers, summary, summary.word(leading), line(summary, leading))
 
 
@@ -35,20 +37,33 @@ def line(summary: Summary, leading: bool) -> str:
         return "No scheduler is running: tasks are accepted and wait."
     if not summary.online:
         return "No worker is online: tasks are accepted and wait."
-    missing = [
-        f"{number} {word}"
-        for number, word in ((summary.lost, "lost"), (summary.late, "late"), (summary.paused, "paused or draining"))
-        if number
-    ]
+    words = ("lost", "late", "quarantined", "paused", "draining")
+    missing = [f"{number} {word}" for word in words if (number := getattr(summary, word))]
     return f"{', '.join(missing)}, of {summary.total} workers." if missing else "All systems normal"
 
 
 def _shown(worker: dict[str, Any]) -> dict[str, Any]:
-    """One word for what a person wants to know first: its health, or if that is well, what it was told to do."""
-    word = worker["status"]
-    if word == "online" and (worker["stopping"] or worker["state"] != "active"):
-        word = "stopping" if worker["stopping"] else worker["state"]
-    elif word == "online" and worker["engine_state"] != "ready":
-        word = worker["engine_state"]
+    """With the word for what a person wants to know first, its slots, and what an operator may make of it."""
     taken = min(worker["total_load"], worker["slots"])
-    return {**worker, "word": str(word), "taken": range(taken), "free": range(worker["slots"] - taken)}
+    slots = {"taken": range(taken), "free": range(worker["slots"] - taken)}
+    return {**worker, **slots, "word": _word(worker), "verbs": _verbs(worker)}
+
+
+def _word(worker: dict[str, Any]) -> str:
+    """Its health, or if that is well, whether it is sound and what it was told to do."""
+    if worker["status"] != "online":
+        return str(worker["status"])
+    if worker["stopping"]:
+        return "stopping"
+    if worker["quarantine"]:
+        return "quarantined"
+    if worker["state"] != "active":
+        return "drained" if worker["state"] == "draining" and worker["drained"] else str(worker["state"])
+    return "online" if worker["engine_state"] == "ready" else str(worker["engine_state"])
+
+
+def _verbs(worker: dict[str, Any]) -> list[tuple[str, str]]:
+    """(state, what the button says)."""
+    resumable = worker["quarantine"] or worker["state"] != "active"
+    held_back = [verb for verb in HOLD_BACK if verb[0] != worker["state"]]
+    return [("active", "Resume"), *held_back] if resumable else held_back

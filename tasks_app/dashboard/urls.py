@@ -16,6 +16,7 @@ urlpatterns = [
     path("ui/tasks/<uuid:task_id>/retry/", verbs.retry, name="task-retry"),
     path("ui/submit/<str:task_type>/", submit.page, name="submit"),
     path("ui/workers/", workers.page, name="workers-page"),
+    path("ui/workers/<str:name>/state/", workers.steer, name="worker-state"),
     path("ui/_overview/", overview.fragment, name="overview-fragment"),
     path("ui/_tasks/", tasks.fragment, name="tasks-fragment"),
     path("ui/_tasks/<uuid:task_id>/", task.fragment, name="task-fragment"),

@@ -25,7 +25,7 @@ from tasks_app.scheduling.snapshot import Choice, WorkerView
 from tasks_app.states import Status
 from tenants_app.ids import uuid7
 from workers_app import health
-from workers_app.models import Worker, WorkerState
+from workers_app.models import Worker
 
 
 def place_waiting(memory: Memory | None = None) -> int:
@@ -54,17 +54,14 @@ def place_waiting(memory: Memory | None = None) -> int:
 
 
 def ready(workers: Iterable[Worker], taken: Counter[str]) -> list[WorkerView]:
-    """Those that may get work now, with the room that what is on them leaves."""
+    """Those that take work now, with the room that what is on them leaves."""
     now = timezone.now()
-    return [
-        reading.view_of(worker, taken)
-        for worker in workers
-        if worker.state == WorkerState.ACTIVE and health.of(worker, now) == health.Health.ONLINE
-    ]
+    return [reading.view_of(worker, taken) for worker in workers if health.takes_work(worker, now)]
 
 
 def resend_unclaimed() -> None:
     """What was dispatched and not claimed in time is sent again, or taken back if its worker is gone."""
+    take_back_from_held_back()
     late: list[Any] = list(
         Task.objects.filter(
             status=Status.DISPATCHED, sent_at__lt=Now() - timedelta(seconds=settings.CLAIM_TIMEOUT)
@@ -74,12 +71,20 @@ def resend_unclaimed() -> None:
         return
     now = timezone.now()
     workers = {w.name: w for w in Worker.objects.filter(name__in={row.worker for row in late})}
-    alive = {name for name, w in workers.items() if not w.stopping and health.of(w, now) == health.Health.ONLINE}
+    alive = {name for name, worker in workers.items() if health.takes_work(worker, now)}
     gone = {row.id: row.attempt_id for row in late if row.worker not in alive}
     transitions.take_back(gone, "its worker is gone")
     again = [row for row in late if row.worker in alive]
     Task.objects.filter(id__in=[row.id for row in again], status=Status.DISPATCHED).update(sent_at=Now())
     dispatch.send([_message(row, workers) for row in again])
+
+
+def take_back_from_held_back() -> None:
+    """What a worker that is to get no work has not claimed goes back at once, however it came there."""
+    held_back = {worker.name for worker in Worker.objects.all() if health.is_held_back(worker)}
+    unclaimed: Any = Task.objects.filter(status=Status.DISPATCHED, worker__in=held_back)
+    if attempts := dict(unclaimed.values_list("id", "attempt_id")):
+        transitions.take_back(attempts, "its worker takes no work")
 
 
 def _placement(choice: Choice) -> Placement:

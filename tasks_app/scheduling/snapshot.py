@@ -76,7 +76,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """A worker that is online and active."""
+    """A worker that takes work."""
 
     name: str
     kinds: frozenset[str]
@@ -136,7 +136,7 @@ def depth(free_slots: int, queues: int) -> int:
 class WaitReason(StrEnum):
     """Why the head of a queue was not placed in a round."""
 
-    NO_WORKER = "no_worker"  # nobody online and active
+    NO_WORKER = "no_worker"  # nobody takes work: all are away, held back or quarantined
     NO_CAPABLE_WORKER = "no_capable_worker"  # none of them runs this type, may run this model, or can hold it
     NO_FREE_SLOT = "no_free_slot"
     NO_FREE_MEMORY = "no_free_memory"  # models at work hold the memory beside the free slots

@@ -8,7 +8,7 @@ Only PostgreSQL's clock decides anything.
 from tasks_app.transitions.cancelling import request_cancel
 from tasks_app.transitions.finishing import Finish, finish
 from tasks_app.transitions.placing import Claim, Claimed, claim, dispatch, take_back
-from tasks_app.transitions.rescuing import expire, rescue
+from tasks_app.transitions.rescuing import expire, rescue, rescue_from_earlier
 
 __all__ = [
     "Claim",
@@ -20,5 +20,6 @@ __all__ = [
     "finish",
     "request_cancel",
     "rescue",
+    "rescue_from_earlier",
     "take_back",
 ]

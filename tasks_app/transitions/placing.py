@@ -80,6 +80,8 @@ UPDATE tasks_app_task t
        queue_seconds = COALESCE(t.queue_seconds, extract(epoch FROM now() - greatest(t.created_at, t.not_before)))
   FROM jsonb_to_recordset(%s::jsonb) AS c(task_id uuid, attempt_id uuid, token uuid)
  WHERE t.id = c.task_id AND t.attempt_id = c.attempt_id AND t.worker = %s AND t.status = 'dispatched'
+   AND NOT EXISTS (SELECT FROM workers_app_worker w
+                    WHERE w.name = %s AND (w.incarnation <> %s OR w.state <> 'active' OR w.quarantined_at IS NOT NULL))
 RETURNING t.id, t.last_seq, t.organization_id, t.task_type, t.model, t.input, t.parameters, t.attempt,
           t.free_attempts, t.max_attempts, t.engine_deaths, t.execution_timeout, t.attempt_id, t.lease_token
 """
@@ -95,12 +97,13 @@ SELECT t.id, t.last_seq, t.organization_id, t.task_type, t.model, t.input, t.par
 
 @in_one_commit
 def claim(claims: Sequence[Claim], worker: str, incarnation: UUID) -> list[Claimed]:
-    """dispatched → running. What does not come back is not yours: drop the message.
+    """dispatched → running. What does not come back is not yours: drop the message. A worker that is paused, or whose
+    name another process has taken over, gets nothing.
 
     A claim whose COMMIT reply was lost is recognised by its token when it is sent again.
     """
     wanted = as_json([asdict(c) for c in claims])
-    rows = returning(CLAIM, [settings.LEASE_SECONDS, wanted, worker])
+    rows = returning(CLAIM, [settings.LEASE_SECONDS, wanted, worker, worker, incarnation])
     Attempt.objects.bulk_create(
         Attempt(id=r.attempt_id, task_id=r.id, number=r.attempt, worker=worker, incarnation=incarnation) for r in rows
     )

@@ -1,4 +1,4 @@
-"""running | cancelling → pending | failed | cancelled when the lease ran out, and pending → expired."""
+"""running | cancelling → pending | failed | cancelled when a worker was lost or replaced, and pending → expired."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ SELECT id, attempt_id, attempt, free_attempts, max_attempts, worker, lease_token
    FOR UPDATE SKIP LOCKED
 """
 
+REPLACED = """
+SELECT t.id, t.attempt_id, t.attempt, t.free_attempts, t.max_attempts, t.worker, t.lease_token, t.status
+  FROM tasks_app_task t JOIN tasks_app_attempt a ON a.id = t.attempt_id
+ WHERE t.status IN ('running', 'cancelling') AND t.worker = %s AND a.incarnation <> %s
+ ORDER BY t.id LIMIT %s
+   FOR UPDATE OF t SKIP LOCKED
+"""
+
 # gpu_seconds: what the lost attempt held a device for, as far as anybody can know.
 RESCUE = """
 UPDATE tasks_app_task t
@@ -33,7 +41,7 @@ UPDATE tasks_app_task t
        attempt_id = CASE r.target WHEN 'pending' THEN NULL ELSE t.attempt_id END,
        avoid_worker = t.worker,
        not_before = CASE r.target WHEN 'pending' THEN now() + make_interval(secs => r.delay) ELSE t.not_before END,
-       gpu_seconds = t.gpu_seconds + extract(epoch FROM t.lease_expires_at - t.started_at),
+       gpu_seconds = t.gpu_seconds + extract(epoch FROM least(now(), t.lease_expires_at) - t.started_at),
        phase = NULL, lease_token = NULL, lease_expires_at = NULL, last_seq = t.last_seq + 1
   FROM jsonb_to_recordset(%s::jsonb) AS r(id uuid, target text, error jsonb, delay float)
  WHERE t.id = r.id
@@ -48,15 +56,29 @@ def rescue() -> list[Any]:
     Only call this after having seen the database healthy for one whole lease: a database that was away makes every
     lease look lost.
     """
-    lost = returning(LOST, [BATCH])
-    plans = {row.id: _plan(row) for row in lost}
+    return _give_back(returning(LOST, [BATCH]), "stopped answering")
+
+
+@in_one_commit
+def rescue_from_earlier(worker: str, incarnation: UUID) -> list[Any]:
+    """The same for what earlier processes of that name were running, without waiting for their leases.
+
+    One that still lives, cut off or started twice, is fenced by this: whatever it writes from now on changes nothing.
+    """
+    return _give_back(returning(REPLACED, [worker, incarnation, BATCH]), "was started anew")
+
+
+def _give_back(lost: list[Any], what: str) -> list[Any]:
+    """`what` their worker did."""
+    failures = {row.id: _worker_lost(row, what) for row in lost}
+    plans = {row.id: _plan(row, failures[row.id]) for row in lost}
     rows = returning(RESCUE, [as_json(list(plans.values()))]) if plans else []
-    attempts.close([_closing(row) for row in lost])
+    attempts.close([_closing(row, failures[row.id]) for row in lost])
     events.append((r.id, r.last_seq, *_event(r, plans[r.id])) for r in rows)
     return rows
 
 
-def _plan(row: Any) -> dict[str, Any]:
+def _plan(row: Any, failed: Failed) -> dict[str, Any]:
     """The record of RESCUE for one locked row: id, target, error, delay."""
     counted = row.attempt - row.free_attempts
     plan: dict[str, Any] = {"id": row.id, "error": None, "delay": 0.0}
@@ -64,17 +86,17 @@ def _plan(row: Any) -> dict[str, Any]:
         return {**plan, "target": Status.CANCELLED}
     if again := retries.after(retries.FailureCode.WORKER_LOST, counted, row.max_attempts):
         return {**plan, "target": Status.PENDING, "delay": again.delay}
-    return {**plan, "target": Status.FAILED, "error": attempts.failure(_worker_lost(row), row.attempt)}
+    return {**plan, "target": Status.FAILED, "error": attempts.failure(failed, row.attempt)}
 
 
-def _worker_lost(row: Any) -> Failed:
-    return Failed(retries.FailureCode.WORKER_LOST, f"Worker {row.worker} stopped answering while it ran this task.")
+def _worker_lost(row: Any, what: str) -> Failed:
+    return Failed(retries.FailureCode.WORKER_LOST, f"Worker {row.worker} {what} while it ran this task.")
 
 
-def _closing(row: Any) -> tuple[UUID, AttemptOutcome, Any]:
+def _closing(row: Any, failed: Failed) -> tuple[UUID, AttemptOutcome, Any]:
     if row.status == Status.CANCELLING:
         return row.attempt_id, AttemptOutcome.CANCELLED, Cancelled(CancelMode.LOST)
-    return row.attempt_id, AttemptOutcome.LOST, _worker_lost(row)
+    return row.attempt_id, AttemptOutcome.LOST, failed
 
 
 def _event(row: Any, plan: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""GET /tasks/workers/health, /tasks/workers/stats, /workers/ and /models/."""
+"""/tasks/workers/health, /tasks/workers/stats, /workers/, /workers/{name} and GET /models/."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from tasks_app.scheduling import leader
 from tenants_app.identity import Identity
-from tests.api.conftest import error_of
-from tests.factories import make_task, make_worker
+from tenants_app.models import Organization
+from tests.api.conftest import client_with, error_of
+from tests.factories import make_key, make_task, make_user, make_worker
 from workers_app.models import Model
 
 pytestmark = pytest.mark.django_db
@@ -39,8 +40,8 @@ def health(client: Client) -> Any:
 def test_without_a_worker_nothing_can_start(api: Client, leading: None) -> None:
     assert health(api) == {
         "status": "down", "total_workers": 0, "online_workers": 0, "late_workers": 0, "lost_workers": 0,
-        "paused_workers": 0, "queue_info": {"gpu_queue": {"length": 0, "oldest_seconds": 0.0}},
-        "scheduler": {"leader": True},
+        "paused_workers": 0, "draining_workers": 0, "quarantined_workers": 0,
+        "queue_info": {"gpu_queue": {"length": 0, "oldest_seconds": 0.0}}, "scheduler": {"leader": True},
     }  # fmt: skip
 
 
@@ -63,6 +64,7 @@ def test_workers_that_live_are_healthy(api: Client, leading: None) -> None:
         {"heartbeat_at": timedelta(minutes=30)},
         {"state": "paused"},
         {"state": "draining"},
+        {"quarantined_at": timedelta(seconds=1), "quarantine_reason": "a sum came out wrong"},
     ],
 )
 def test_a_worker_that_is_late_lost_or_held_back_makes_it_degraded(
@@ -83,6 +85,17 @@ def test_a_worker_that_left_long_ago_or_in_good_order_worries_nobody(api: Client
     make_worker(stopped_at=ago(minutes=1))
     shown = health(api)
     assert (shown["status"], shown["total_workers"]) == ("healthy", 1)
+
+
+def test_workers_that_take_no_work_are_counted_apart_and_the_retired_not_at_all(api: Client, leading: None) -> None:
+    make_worker()
+    for state in ("paused", "draining", "draining", "retired"):
+        make_worker(state=state)
+    make_worker(state="retired", heartbeat_at=ago(minutes=5))
+    make_worker(state="paused", quarantined_at=ago(seconds=1))
+    shown = health(api)
+    counts = [shown[f"{word}_workers"] for word in ("total", "online", "paused", "draining", "quarantined", "lost")]
+    assert counts == [5, 5, 1, 2, 1, 0]
 
 
 def test_the_queue_is_counted_for_everybody_and_names_nobody(api: Client) -> None:
@@ -111,6 +124,82 @@ def test_each_worker_tells_its_load_and_its_device(api: Client, identity: Identi
     assert api.get("/workers/").json() == {"results": [worker]}
 
 
+# ---------------------------------------------------------------- PATCH and GET /workers/{name}
+
+
+@pytest.fixture
+def operator(organization: Organization) -> Client:
+    return client_with(make_key(organization, make_user(organization, staff=True, name="ada")))
+
+
+def steer(client: Client, body: Any, name: str = "gpu-1") -> Any:
+    return client.patch(f"/workers/{name}", body, content_type="application/json")
+
+
+@pytest.mark.parametrize("state", ["paused", "draining", "retired"])
+def test_an_operator_holds_a_worker_back_and_resumes_it(operator: Client, state: str) -> None:
+    make_worker("gpu-1")
+    told = steer(operator, {"state": state, "reason": "a new fan"}).json()
+    assert (told["state"], told["state_change"]["by"], told["state_change"]["reason"]) == (state, "ada", "a new fan")
+    assert operator.get("/workers/gpu-1").json() == told
+    assert steer(operator, {"state": "active"}).json()["state_change"]["reason"] == ""
+
+
+def test_to_say_it_twice_changes_nothing(operator: Client) -> None:
+    make_worker("gpu-1")
+    first = steer(operator, {"state": "paused", "reason": "a new fan"})
+    assert steer(operator, {"state": "paused", "reason": "again"}).json() == first.json()
+
+
+def test_what_was_on_its_way_goes_back_at_once_and_what_runs_goes_on(operator: Client) -> None:
+    make_worker("gpu-1")
+    waiting, running = (make_task(status, worker="gpu-1") for status in ("dispatched", "running"))
+    told = steer(operator, {"state": "draining"}).json()
+    assert (told["reserved_tasks"], told["active_tasks"], told["drained"]) == (0, 1, False)
+    waiting.refresh_from_db()
+    running.refresh_from_db()
+    assert (waiting.status, running.status) == ("pending", "running")
+
+
+def test_to_make_a_worker_active_ends_its_quarantine(operator: Client) -> None:
+    make_worker("gpu-1", quarantined_at=timezone.now(), quarantine_reason="a sum came out wrong")
+    assert operator.get("/workers/gpu-1").json()["quarantine"]["reason"] == "a sum came out wrong"
+    assert steer(operator, {"state": "active"}).json()["quarantine"] is None
+
+
+def test_a_retired_worker_that_is_gone_leaves_the_lists_and_can_be_resumed(operator: Client) -> None:
+    make_worker("gpu-1", heartbeat_at=ago(minutes=5))
+    assert steer(operator, {"state": "retired"}).status_code == 200
+    assert operator.get("/workers/").json() == {"results": []}
+    assert steer(operator, {"state": "active"}).json()["status"] == "lost"
+
+
+def test_who_is_no_operator_may_look_and_not_touch(api: Client, stranger: Client) -> None:
+    make_worker("gpu-1", state="paused", state_by="ada", state_reason="private", state_at=timezone.now())
+    for client in (api, stranger):
+        error_of(steer(client, {"state": "active"}), 403, "permission_denied")
+        shown = client.get("/workers/gpu-1")
+        assert (shown.json()["state"], shown.json()["state_change"]) == ("paused", None)
+        assert b"private" not in shown.content
+
+
+@pytest.mark.parametrize("name", ["nobody", "a%00b", "x" * 300])
+def test_a_worker_that_nobody_knows_is_a_404(operator: Client, name: str) -> None:
+    error_of(operator.get(f"/workers/{name}"), 404, "not_found")
+    error_of(steer(operator, {"state": "paused"}, name), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [({}, "state"), ({"state": "asleep"}, "state"), ({"state": None}, "state"),
+     ({"state": "paused", "reason": "x" * 501}, "reason"), ({"state": "paused", "slots": 9}, "slots")],
+)  # fmt: skip
+def test_a_wrong_order_names_the_field_and_does_nothing(operator: Client, body: Any, param: str) -> None:
+    make_worker("gpu-1")
+    assert error_of(steer(operator, body), 400, "invalid_input")["param"] == param
+    assert operator.get("/workers/gpu-1").json()["state"] == "active"
+
+
 def test_models_are_listed_without_the_disabled_ones(api: Client, catalogue: None) -> None:
     Model.objects.create(task_type="tts", name="voice-1", enabled=False)
     Model.objects.create(task_type="tts", name="voice-2", limits={"speed": 2}, defaults={"speed": 1.5})
@@ -121,7 +210,14 @@ def test_models_are_listed_without_the_disabled_ones(api: Client, catalogue: Non
 
 
 @pytest.mark.parametrize(
-    "url", ["/models/?task_type=x", "/workers/?a=1", "/tasks/workers/stats?a=1", "/tasks/workers/health?a=1"]
+    "url",
+    [
+        "/models/?task_type=x",
+        "/workers/?a=1",
+        "/workers/x?a=1",
+        "/tasks/workers/stats?a=1",
+        "/tasks/workers/health?a=1",
+    ],
 )
 def test_a_wrong_parameter_is_refused(api: Client, url: str) -> None:
     error_of(api.get(url), 400, "invalid_input")

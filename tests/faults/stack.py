@@ -132,9 +132,14 @@ class Stack:
     def online_workers(self) -> int:
         return int(self.api.get("/tasks/workers/health").json()["online_workers"])
 
+    def ready_engines(self) -> int:
+        """Of online workers. One that is killed before it is ready costs its tasks nothing."""
+        shown = self.api.get("/workers/").json()["results"]
+        return sum(worker["status"] == "online" and worker["engine_state"] == "ready" for worker in shown)
+
     def is_ready(self, workers: int) -> bool:
         try:
-            return self.api.get("/readyz").status_code == 200 and self.online_workers() == workers
+            return self.api.get("/readyz").status_code == 200 and self.ready_engines() == workers
         except httpx.TransportError:
             return False
 

@@ -125,7 +125,10 @@ def test_the_buttons_of_a_task_need_a_post_and_a_permission(admin, organization)
     assert task.status == "cancelled"
 
 
-@pytest.mark.parametrize(("action", "state"), [("pause", "paused"), ("drain", "draining"), ("resume", "active")])
+@pytest.mark.parametrize(
+    ("action", "state"),
+    [("pause", "paused"), ("drain", "draining"), ("retire", "retired"), ("resume", "active")],
+)
 def test_a_worker_is_told_what_the_operator_wants_and_it_is_logged(admin, action, state):
     worker = make_worker(state="paused" if action == "resume" else "active")
     assert state in act(admin, "/admin/workers_app/worker/", action, worker.pk)
@@ -133,11 +136,16 @@ def test_a_worker_is_told_what_the_operator_wants_and_it_is_logged(admin, action
     assert LogEntry.objects.filter(object_id=worker.pk).exists()
 
 
-def test_only_the_state_of_a_worker_can_be_edited(admin):
+def test_only_the_state_of_a_worker_can_be_edited_and_its_tasks_know_of_it(admin):
     worker = make_worker(slots=4)
-    admin.post(f"/admin/workers_app/worker/{worker.pk}/change/", {"state": "paused", "slots": 99})
+    task = make_task("dispatched", worker=worker.name)
+    body = {"state": "paused", "state_reason": "a new fan", "slots": 99}
+    admin.post(f"/admin/workers_app/worker/{worker.pk}/change/", body)
     worker.refresh_from_db()
-    assert (worker.state, worker.slots) == ("paused", 4)
+    task.refresh_from_db()
+    assert (worker.state, worker.state_reason, worker.slots) == ("paused", "a new fan", 4)
+    assert worker.state_by
+    assert task.status == "pending"
 
 
 def test_a_model_from_the_file_says_who_wins(admin):

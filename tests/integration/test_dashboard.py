@@ -314,7 +314,7 @@ def test_a_waiting_task_says_what_it_waits_for(member, request):
     assert why(client, task).endswith("1 stand before it.")
     worker.state = "paused"
     worker.save()
-    assert why(client, task) == "No worker takes new work: gpu-1 paused or draining."
+    assert why(client, task) == "No worker takes new work: gpu-1 is paused."
     Model.objects.filter(task_type="llm").update(enabled=False)
     assert why(client, task).startswith("The model simulated is not enabled any more.")
     Task.objects.filter(pk=task.pk).update(not_before=timezone.now() + timedelta(hours=1))

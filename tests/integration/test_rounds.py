@@ -20,6 +20,10 @@ from workers_app.models import Model, Worker
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+HELD_BACK = [
+    {"state": "paused"}, {"state": "draining"}, {"state": "retired"}, {"quarantined_at": LONG_AGO}, {"stopping": True},
+    {"stopped_at": LONG_AGO},
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -72,13 +76,22 @@ def test_a_message_carries_the_ids_and_nothing_that_could_not_be_lost(broker):
     assert b"secret" not in message
 
 
-@pytest.mark.parametrize(
-    "values", [{"state": "paused"}, {"state": "draining"}, {"stopping": True}, {"stopped_at": LONG_AGO}], ids=str
-)
+@pytest.mark.parametrize("values", HELD_BACK, ids=str)
 def test_a_worker_that_takes_no_work_gets_none(values):
     make_worker(**values)
     make_task()
     assert rounds.place_waiting() == 0
+
+
+@pytest.mark.parametrize("values", HELD_BACK, ids=str)
+def test_what_a_worker_that_takes_no_work_has_not_claimed_goes_back_at_the_next_look(values):
+    worker, task = make_worker(), make_task()
+    dispatch_task(task, worker.name)
+    rounds.resend_unclaimed()
+    assert statuses() == ["dispatched"]
+    Worker.objects.filter(pk=worker.pk).update(**values)
+    rounds.resend_unclaimed()
+    assert statuses() == ["pending"]
 
 
 def test_a_worker_whose_heartbeat_is_late_gets_no_new_work():

@@ -16,7 +16,6 @@ from tasks_app.outcomes import Completed, Failed, Measured
 from tasks_app.scheduling import books, reading, rounds
 from tasks_app.scheduling.memory import Memory
 from tasks_app.scheduling.snapshot import SHOWN
-from tasks_app.transitions import Claim, Claimed, claim
 from tenants_app.identity import Identity
 from tenants_app.ids import uuid7
 from tenants_app.models import Organization
@@ -28,6 +27,7 @@ from tests.factories import (
     make_task,
     make_user,
     make_worker,
+    take,
 )
 from workers_app.models import Model
 
@@ -58,15 +58,7 @@ def placed_by() -> Counter[str]:
 def run(task: Task, seconds: float, load: float = 0.0) -> None:
     """The worker of a dispatched task claims it and completes it."""
     measured = Measured(model_load_seconds=load, inference_seconds=seconds)
-    end(claimed(task), Completed({"text": "x"}, measured=measured))
-
-
-def claimed(task: Task) -> Claimed:
-    task.refresh_from_db()
-    assert task.attempt_id
-    assert task.worker
-    [mine] = claim([Claim(task.id, task.attempt_id, uuid7())], task.worker, uuid7())
-    return mine
+    end(take(task), Completed({"text": "x"}, measured=measured))
 
 
 # ---------------------------------------------------------------- reading
@@ -75,6 +67,10 @@ def claimed(task: Task) -> Claimed:
 def test_a_round_finds_what_waits_through_the_index_alone():
     for _ in range(30):
         make_task()
+    ended = Task.objects.values().first() | {"status": "expired", "completed_at": timezone.now()}
+    Task.objects.bulk_create(
+        Task(**ended | {"id": uuid7()}) for _ in range(500)
+    )  # most rows of a real table have ended
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE tasks_app_task")  # what another test left and undid would make the planner see no row
         cursor.execute("SET LOCAL enable_seqscan = off")
@@ -174,7 +170,7 @@ def test_an_attempt_that_failed_is_charged_once_and_the_next_by_itself(memory):
     make_worker()
     task = make_task(identity=acme)
     rounds.place_waiting(memory)
-    end(claimed(task), Failed("engine_crashed", "died", measured=Measured(inference_seconds=7.0)))
+    end(take(task), Failed("engine_crashed", "died", measured=Measured(inference_seconds=7.0)))
     Task.objects.filter(pk=task.pk).update(not_before=None, avoid_worker=None)
     rounds.place_waiting(memory)
     assert memory.ledger.of_organization(acme.organization.pk) == 7.0

@@ -20,7 +20,8 @@ from tasks_app.outcomes import Cancelled, Completed, EngineDeath, Failed, Measur
 from tasks_app.states import ACTIVE, FINAL, TRANSITIONS, CancelMode, Status
 from tasks_app.transitions import Claim
 from tenants_app.ids import uuid7
-from tests.factories import dispatch, end, make_task, start
+from tests.factories import dispatch, end, make_task, make_worker, start
+from workers_app.models import Worker
 
 pytestmark = pytest.mark.django_db
 DONE = Completed({"text": "done", "finish_reason": "stop"})
@@ -130,6 +131,18 @@ def test_many_tasks_move_in_one_statement(django_assert_max_num_queries):
 
 
 # ---------------------------------------------------------------- finish
+
+
+@pytest.mark.parametrize(
+    "values", [{"state": "paused"}, {"state": "retired"}, {"quarantined_at": timezone.now()}, {"incarnation": uuid4()}],
+    ids=["paused", "retired", "quarantined", "another process has its name"],
+)  # fmt: skip
+def test_a_worker_that_is_to_take_no_work_cannot_claim_any(values):
+    worker, task = make_worker("gpu-1"), make_task()
+    claim = Claim(task.id, dispatch(task, "gpu-1"), uuid4())
+    Worker.objects.filter(pk="gpu-1").update(**values)
+    assert transitions.claim([claim], "gpu-1", worker.incarnation) == []
+    assert fresh(task).status == "dispatched"
 
 
 def test_a_stale_finisher_changes_nothing():
@@ -336,6 +349,22 @@ def test_a_lost_worker_gives_its_task_back():
     attempt = Attempt.objects.get(pk=claimed.attempt_id)
     assert (attempt.outcome, attempt.error["code"]) == ("lost", "worker_lost")
     assert fresh(task).avoid_worker == "lost"
+
+
+def test_a_worker_that_comes_back_frees_what_its_earlier_process_ran_and_nothing_else():
+    earlier, now = start(make_task(), "gpu-1"), make_worker("gpu-1").incarnation
+    mine, elsewhere = start(make_task(), "gpu-1"), start(make_task(), "gpu-2")
+    assert [row.id for row in transitions.rescue_from_earlier("gpu-1", now)] == [earlier.task_id]
+    attempt = Attempt.objects.get(pk=earlier.attempt_id)
+    assert (attempt.outcome, attempt.error["code"]) == ("lost", "worker_lost")
+    assert end(earlier, DONE) is None  # the earlier process may live: whatever it says comes too late
+    assert (end(mine, DONE), end(elsewhere, DONE)) == (Status.COMPLETED, Status.COMPLETED)
+
+
+def test_what_was_asked_to_stop_is_cancelled_when_its_worker_comes_back():
+    task = make_task("cancelling", worker="gpu-1")
+    [row] = transitions.rescue_from_earlier("gpu-1", uuid4())
+    assert (row.status, fresh(task).cancellation["mode"]) == ("cancelled", "lost")
 
 
 def test_a_task_that_lost_all_its_workers_fails_with_worker_lost():

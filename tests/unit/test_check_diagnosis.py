@@ -18,7 +18,7 @@ def task(status: str = "pending", **values: Any) -> dict[str, Any]:
 
 def worker(**values: Any) -> dict[str, Any]:
     base = {"name": "w1", "status": "online", "state": "active", "stopping": False, "slots": 2, "total_load": 0}
-    return {**base, "kinds": ["llm"], "allowed_models": [], **values}
+    return {**base, "kinds": ["llm"], "allowed_models": [], "quarantine": None, **values}
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,8 @@ def worker(**values: Any) -> dict[str, Any]:
     [
         ([], "no worker is online"),
         ([worker(status="lost")], "no worker is online"),
-        ([worker(state="paused"), worker(stopping=True)], "paused, draining or stopping"),
+        ([worker(state="paused"), worker(stopping=True)], "paused, draining, stopping or quarantined"),
+        ([worker(quarantine={"reason": "wrong", "since": "…"})], "paused, draining, stopping or quarantined"),
         ([worker(kinds=["tts"])], "no capable worker for llm with model m"),
         ([worker(allowed_models=["other"])], "no capable worker for llm with model m"),
         ([worker(total_load=2), worker(kinds=["tts"])], "all 2 slots are busy"),

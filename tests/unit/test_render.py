@@ -10,7 +10,7 @@ import pytest
 from rest_framework import serializers
 
 from tasks_app.api import render
-from tasks_app.api.shapes import operations, results
+from tasks_app.api.shapes import results, workers
 from tasks_app.api.shapes import tasks as shapes
 from tasks_app.models import Artifact, Attempt, Task
 from tasks_app.selectors import Shown
@@ -74,6 +74,8 @@ BARE_WORKER = Worker(name="w", slots=1, kinds=[], heartbeat_at=NOW, started_at=N
 WORKER = Worker(
     name="w", slots=4, kinds=["llm"], device={"type": "cuda", "name": "H200", "memory_total_mib": 1, "power_w": 300.0},
     warm_models=[{"name": "m", "memory_mib": 5}], versions={"torch": "2"}, started_at=NOW, heartbeat_at=NOW,
+    state="draining", state_by="ada", state_reason="fan", state_at=NOW, quarantined_at=NOW,
+    quarantine_reason="a sum came out wrong",
 )  # fmt: skip
 
 
@@ -85,8 +87,8 @@ WORKER = Worker(
         (shapes.Artifact(), render.artifact(ARTIFACT)),
         (shapes.Attempt(), render.attempt(ATTEMPT)),
         (results.Model(), render.model(Model(task_type="llm", name="m", description="d"))),
-        (operations.WorkerStats(), stats.of_worker(WORKER, stats.Load(1, 2), NOW)),
-        (operations.WorkerStats(), stats.of_worker(BARE_WORKER, stats.Load(), NOW)),
+        (workers.WorkerStats(), stats.of_worker(WORKER, stats.Load(1, 2), NOW, to_operator=True)),
+        (workers.WorkerStats(), stats.of_worker(BARE_WORKER, stats.Load(), NOW, to_operator=False)),
     ],
 )  # fmt: skip
 def test_what_is_rendered_has_the_keys_and_types_that_are_documented(shape: Any, rendered: Any) -> None:
@@ -98,7 +100,7 @@ def test_a_traceback_is_rendered_nowhere() -> None:
 
 
 def test_the_load_of_a_worker_is_what_runs_and_what_is_on_its_way() -> None:
-    shown = stats.of_worker(WORKER, stats.Load(active=2, reserved=1), NOW)
+    shown = stats.of_worker(WORKER, stats.Load(active=2, reserved=1), NOW, to_operator=False)
     assert (shown["active_tasks"], shown["reserved_tasks"], shown["total_load"]) == (2, 1, 3)
     assert shown["gpus"][0]["temperature_c"] is None
     assert shown["gpus"][0]["loaded_models"] == [{"name": "m", "memory_mib": 5}]

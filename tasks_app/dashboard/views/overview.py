@@ -39,7 +39,7 @@ def _context(identity: Identity) -> dict[str, Any]:
         "everything": everything,
         "by_type": by_type,
         "metrics": metrics.read(identity, "24h"),
-        "machines": machines.read(),
+        "machines": machines.read(identity.may_operate),
         "pauses": pausing.in_force(),
         "rows": rows.read(identity, TaskFilter(), LATEST).rows,
         "sees_all": identity.sees_all,
