@@ -51,8 +51,9 @@ class Stack:
 
     def spawn(self, name: str, *command: str, pass_fds: Iterable[int] = (), **env: str) -> None:
         log = (self.directory / f"{name}.log").open("ab")
+        crash = {"CRASH_FILE": str(self._crash_order(name))}
         self.processes[name] = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=self.env | env, stdout=log, stderr=log,
+            [sys.executable, *command], cwd=ROOT, env=self.env | crash | env, stdout=log, stderr=log,
             stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=tuple(pass_fds),
         )  # fmt: skip
         log.close()
@@ -83,6 +84,20 @@ class Stack:
         """The process and all that descends from it."""
         process = psutil.Process(self.processes[name].pid)
         return [process, *process.children(recursive=True)]
+
+    def _crash_order(self, name: str) -> Path:
+        return self.directory / f"{name}.crash"
+
+    def crash_at(self, name: str, place: str) -> None:
+        """From now on the process kills itself when it next comes by that place, once."""
+        order = self._crash_order(name)
+        unseen = order.with_suffix(".new")
+        unseen.write_text(place)
+        unseen.rename(order)
+
+    def has_crashed(self, name: str) -> bool:
+        """It came by the place of `crash_at`."""
+        return not self._crash_order(name).exists()
 
     def died(self, name: str) -> bool:
         """By its own hand, at a crash point."""
@@ -120,6 +135,8 @@ class Stack:
         for name, server in self.servers.processes.items():
             if server.poll() is not None:
                 self.servers.start_again(name)
+        for order in self.directory.glob("*.crash"):
+            order.unlink(missing_ok=True)
         for name in [name for name in self.processes if name not in ("web", "scheduler", "w1")]:
             self.kill(name)
             del self.processes[name]
@@ -157,12 +174,14 @@ class Stack:
     def strays(self) -> list[psutil.Process]:
         """What was started by this stack and belongs to none of its living processes."""
         family = {p.pid for name, p in self.processes.items() if p.poll() is None for p in self.family(name)}
-        mine = []
+        return [process for process in self.own_processes() if process.pid not in family]
+
+    def own_processes(self) -> Iterator[psutil.Process]:
+        """All that were started by this stack, and by nobody else's beside it."""
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if process.pid not in family and process.environ().get("DATA_DIR") == self.env["DATA_DIR"]:
-                    mine.append(process)
-        return mine
+                if process.environ().get("DATA_DIR") == self.env["DATA_DIR"]:
+                    yield process
 
     def manage(self, *command: str) -> None:
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=self.env, check=True, timeout=60)
