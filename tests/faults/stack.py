@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import httpx
 import psutil
@@ -159,17 +159,26 @@ class Stack:
         """Everything runs, every task has ended, and the oracle has nothing to say."""
         self.restore()
         wait_until(self._all_ended, 60, "all tasks to end")
-        artifacts = self.directory / "data" / "artifacts"
-        oracle.check(self.servers.database_url, artifacts)
-        if oracle.orphans(self.servers.database_url, artifacts):
+        oracle.check(self.servers.database_url, self.artifacts)
+        if self.orphans():
             self.manage("collect_orphans", "--older-than", "0")
-            assert not oracle.orphans(self.servers.database_url, artifacts)
+            assert not self.orphans()
         wait_until(lambda: not self.strays(), 10, f"no process to be left behind: {self.strays()}")
 
+    @property
+    def artifacts(self) -> Path:
+        return self.directory / "data" / "artifacts"
+
+    def orphans(self) -> set[str]:
+        return oracle.orphans(self.servers.database_url, self.artifacts)
+
     def _all_ended(self) -> bool:
+        return self.query("SELECT count(*) FROM tasks_app_task WHERE completed_at IS NULL") == [(0,)]
+
+    def query(self, statement: LiteralString, *values: object) -> list[tuple[Any, ...]]:
+        """For what the API does not tell."""
         with psycopg.connect(self.servers.database_url) as session:
-            left = session.execute("SELECT count(*) FROM tasks_app_task WHERE completed_at IS NULL").fetchone()
-            return left == (0,)
+            return session.execute(statement, values).fetchall()
 
     def strays(self) -> list[psutil.Process]:
         """What was started by this stack and belongs to none of its living processes."""
@@ -232,6 +241,10 @@ class Stack:
 
     def attempts(self, task_id: str) -> list[dict[str, Any]]:
         return list(self.api.get(f"/tasks/{task_id}/attempts").json()["results"])
+
+    def event_types(self, task_id: str) -> list[str]:
+        rows = self.query("SELECT type FROM tasks_app_taskevent WHERE task_id = %s ORDER BY seq", task_id)
+        return [event_type for (event_type,) in rows]
 
     def long_task(self, seconds: float = 1.5, **values: object) -> str:
         """Submitted, and at work in an engine."""
