@@ -144,7 +144,14 @@ class Stack:
         for name, start in starts.items():
             if self.processes[name].poll() is not None:
                 start()
-        wait_until(lambda: self.is_ready(workers=1), 60, f"the stack to be ready; logs in {self.directory}")
+        wait_until(lambda: self.is_ready(workers=1) and self._has_only_w1(), 60, f"{self.directory} to be ready")
+
+    def _has_only_w1(self) -> bool:
+        """One that was just killed counts as online for a while."""
+        beating = (
+            "SELECT name FROM workers_app_worker WHERE stopped_at IS NULL AND heartbeat_at > now() - interval '0.5 s'"
+        )
+        return self.query(beating) == [("w1",)]
 
     def online_workers(self) -> int:
         return int(self.api.get("/tasks/workers/health").json()["online_workers"])
