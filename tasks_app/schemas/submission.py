@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from rest_framework.exceptions import ValidationError
 
 from tasks_app import artifacts, services
@@ -28,10 +29,15 @@ class ModelNotFound(Exception):
 
 
 def submit(identity: Identity, data: Any) -> Task:
-    """Check and store; a task that could not be stored leaves no file behind."""
+    """Check and store; a task that could not be stored leaves no file behind.
+
+    When the database went away it may have been stored: then its files stay, for the sweep of orphans to judge.
+    """
     new = accept(identity, data)
     try:
         return services.submit(identity, new)
+    except (OperationalError, InterfaceError):
+        raise
     except BaseException:
         artifacts.discard(stored.file for stored in new.input_artifacts)
         raise
