@@ -140,11 +140,18 @@ class Stack:
         for name in [name for name in self.processes if name not in ("web", "scheduler", "w1")]:
             self.kill(name)
             del self.processes[name]
+        wait_until(self._is_whole, 60, f"{self.directory} to be ready")
+
+    def _is_whole(self) -> bool:
+        self.revive()
+        return self.is_ready(workers=1) and self._has_only_w1()
+
+    def revive(self) -> None:
+        """What has died of the first three is started again, as a service manager would."""
         starts = {"web": self.start_web, "scheduler": self.start_scheduler, "w1": self.start_worker}
         for name, start in starts.items():
             if self.processes[name].poll() is not None:
                 start()
-        wait_until(lambda: self.is_ready(workers=1) and self._has_only_w1(), 60, f"{self.directory} to be ready")
 
     def _has_only_w1(self) -> bool:
         """One that was just killed counts as online for a while."""

@@ -114,14 +114,11 @@ def each(processes: list[psutil.Process], change: Callable[[psutil.Process], Non
 @contextmanager
 def supervised(stack: Stack) -> Iterator[None]:
     """Whatever dies is started again, as a service manager would."""
-    starts = {"web": stack.start_web, "scheduler": stack.start_scheduler, "w1": stack.start_worker}
     over = Event()
 
     def watch() -> None:
         while not over.wait(0.05):
-            for name, start in starts.items():
-                if stack.processes[name].poll() is not None:
-                    start()
+            stack.revive()
 
     watcher = Thread(target=watch, name="supervisor")
     watcher.start()
