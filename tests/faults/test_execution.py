@@ -128,6 +128,7 @@ def test_the_files_of_a_finish_that_comes_two_leases_late_never_show(stack):
 
 
 def test_transient_failures_are_tried_again_after_their_pause_though_the_scheduler_is_killed_meanwhile(stack):
+    stack.artifacts.mkdir(parents=True, exist_ok=True)  # it is made with the first file
     away = stack.artifacts.rename(stack.artifacts.with_name("artifacts-away"))
     stack.artifacts.write_text("a file where the directory should be")
     task = stack.submit("tts", simulate={"seconds": 0})
