@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
-from gpu_worker import results
+from gpu_worker import newer, results
 from gpu_worker.engine.process import EngineGone
 from gpu_worker.engine.protocol import Cancelled as EngineCancelled
 from gpu_worker.engine.protocol import Completed as EngineCompleted
@@ -77,6 +77,7 @@ class Attempt:
         self._stop: _Stop | None = None
         self._acknowledged_at: datetime | None = None
         self._overdue: Failed | None = None
+        self._is_fenced = False  # no longer current: it is stopped like a cancelled one, and nothing is reported
 
     # ------------------------------------------------------------ from the reporter's thread
 
@@ -106,6 +107,8 @@ class Attempt:
         if self._model is None:
             name = self.claimed.model
             return Failed(FailureCode.MODEL_LOAD_FAILED, f"Model {name} is no longer in the catalogue.", "model")
+        if unknown := newer.unknown_in(self.claimed, self._model):
+            return Returned(f"This worker's version does not know {unknown}.", unable=True)
         with tempfile.TemporaryDirectory(prefix="baton-attempt-", ignore_cleanup_errors=True) as directory:
             try:
                 request = self._request(self._model, Path(directory))
@@ -176,9 +179,6 @@ class Attempt:
                     return self._conclude(outcome)
                 case EngineDied():
                     return self._engine_died(message)
-                case _Stop(kind="fenced"):
-                    self._keeper.cancel(str(self.claimed.attempt_id))
-                    return None
                 case _Stop(kind=kind) if kind in GIVES_BACK:
                     self._keeper.cancel(str(self.claimed.attempt_id))
                     return Returned(GIVES_BACK[kind], self._measured())
@@ -205,6 +205,7 @@ class Attempt:
         self._on_change()
 
     def _ask_to_stop(self, stop: _Stop) -> None:
+        self._is_fenced |= stop.kind == "fenced"
         if self._stop is None:
             self._stop = stop
             self._acknowledged_at = datetime.now(UTC)
@@ -234,7 +235,9 @@ class Attempt:
             return Failed(FailureCode.MODEL_LOAD_FAILED, f"The model did not load within {limit:g} seconds.")
         return None
 
-    def _conclude(self, outcome: EngineCompleted | EngineFailed | EngineCancelled) -> Outcome:
+    def _conclude(self, outcome: EngineCompleted | EngineFailed | EngineCancelled) -> Outcome | None:
+        if self._is_fenced:
+            return None
         measured = results.measured(outcome, self._load_seconds)
         match outcome:
             case EngineCompleted():
@@ -251,7 +254,9 @@ class Attempt:
                 partial = results.printable(outcome.result)
                 return Cancelled(CancelMode.COOPERATIVE, self._acknowledged_at, partial, measured)
 
-    def _engine_died(self, death: EngineDied) -> Outcome:
+    def _engine_died(self, death: EngineDied) -> Outcome | None:
+        if self._is_fenced:
+            return None
         if self._overdue is not None:
             return results.with_measure(self._overdue, self._measured())
         if self._stop is not None:

@@ -12,7 +12,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError
 
-from gpu_worker import telemetry
+from gpu_worker import newer, telemetry
 from gpu_worker.attempt import Attempt
 from gpu_worker.engine_keeper import EngineKeeper
 from gpu_worker.reporting import Reporter
@@ -41,7 +41,7 @@ class Worker:
         self._gives_back = False  # and what it still has goes back
         self._retires = False
         registration = Registration(
-            name, self.incarnation, hostname, slots, settings.WORKER_KINDS, settings.WORKER_MODELS
+            name, self.incarnation, hostname, slots, newer.known(settings.WORKER_KINDS), settings.WORKER_MODELS
         )
         intervals = (settings.HEARTBEAT_INTERVAL, min(PROGRESS_INTERVAL, settings.HEARTBEAT_INTERVAL))
         self._reporter = Reporter(registration, self._vitals, self._beats, self._orders, self._heed, intervals)

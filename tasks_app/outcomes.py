@@ -66,10 +66,13 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The worker has to stop: the task goes back to the queue and the attempt does not count."""
+    """The worker has to stop, or is `unable` because its version does not know such a task: the task goes back to the
+    queue and the attempt does not count.
+    """
 
     reason: str
     measured: Measured = field(default_factory=Measured)
+    unable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

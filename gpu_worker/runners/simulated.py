@@ -5,6 +5,7 @@ Part of the product: it shows, tests and loads everything around a model. `simul
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import signal
@@ -32,7 +33,7 @@ class Plan:
     steps: int = 10
     load_seconds: float = 0.0
     memory_mib: int = 0
-    fail: str | None = None  # error, die, hang, ignore_cancel, grandchild, poison
+    fail: str | None = None  # error, die, hang, stuck, ignore_cancel, grandchild, poison
     fail_attempts: int = 1
 
     @classmethod
@@ -125,6 +126,8 @@ class SimulatedRunner(Runner):
                 threading.Event().wait()
             case "hang":
                 threading.Event().wait()
+            case "stuck":
+                ctypes.PyDLL(None).pause()  # C code that keeps the interpreter lock: no other thread runs any more
             case "ignore_cancel":
                 self._finish_regardless(run, execution, control)
 

@@ -1,6 +1,7 @@
 """Closing attempts: our rows, and django-celery-results' beside them for Celery's own tools to read how they went.
 
-Its backend is last-writer-wins, so nothing but this statement ever writes there.
+Its backend is last-writer-wins, so nothing else of ours writes there. Celery itself does when a worker gets a message
+for a task that its version does not know; what really became of the attempt has the last word.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ SELECT e.id::text, %s::jsonb ->> t.task_type, e.celery_state, e.worker, 'applica
        jsonb_build_object('task_id', t.id, 'error', e.error -> 'message')::text, e.error ->> 'detail', '{}',
        now(), e.started_at, now()
   FROM ended e JOIN tasks_app_task t ON t.id = e.task_id
+    ON CONFLICT (task_id) DO UPDATE
+   SET (task_name, status, worker, result, traceback, date_started, date_done) =
+       (EXCLUDED.task_name, EXCLUDED.status, EXCLUDED.worker, EXCLUDED.result, EXCLUDED.traceback,
+        EXCLUDED.date_started, EXCLUDED.date_done)
 """
 
 

@@ -29,6 +29,8 @@ def verdict_on(claimed: Claimed, outcome: Outcome) -> Verdict:
             return Verdict(Status.COMPLETED)
         case Cancelled():
             return Verdict(Status.CANCELLED)
+        case Returned(unable=True):  # elsewhere at once; where there is no elsewhere, less and less often
+            return Verdict(Status.PENDING, again=Retry(retries.backoff_seconds(claimed.number)), free=True)
         case Returned():
             return Verdict(Status.PENDING, free=True)
         case EngineDeath():

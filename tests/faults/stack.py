@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import httpx
 import psutil
@@ -51,8 +51,9 @@ class Stack:
 
     def spawn(self, name: str, *command: str, pass_fds: Iterable[int] = (), **env: str) -> None:
         log = (self.directory / f"{name}.log").open("ab")
+        crash = {"CRASH_FILE": str(self._crash_order(name))}
         self.processes[name] = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=self.env | env, stdout=log, stderr=log,
+            [sys.executable, *command], cwd=ROOT, env=self.env | crash | env, stdout=log, stderr=log,
             stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=tuple(pass_fds),
         )  # fmt: skip
         log.close()
@@ -83,6 +84,20 @@ class Stack:
         """The process and all that descends from it."""
         process = psutil.Process(self.processes[name].pid)
         return [process, *process.children(recursive=True)]
+
+    def _crash_order(self, name: str) -> Path:
+        return self.directory / f"{name}.crash"
+
+    def crash_at(self, name: str, place: str) -> None:
+        """From now on the process kills itself when it next comes by that place, once."""
+        order = self._crash_order(name)
+        unseen = order.with_suffix(".new")
+        unseen.write_text(place)
+        unseen.rename(order)
+
+    def has_crashed(self, name: str) -> bool:
+        """It came by the place of `crash_at`."""
+        return not self._crash_order(name).exists()
 
     def died(self, name: str) -> bool:
         """By its own hand, at a crash point."""
@@ -120,14 +135,30 @@ class Stack:
         for name, server in self.servers.processes.items():
             if server.poll() is not None:
                 self.servers.start_again(name)
+        for order in self.directory.glob("*.crash"):
+            order.unlink(missing_ok=True)
         for name in [name for name in self.processes if name not in ("web", "scheduler", "w1")]:
             self.kill(name)
             del self.processes[name]
+        wait_until(self._is_whole, 60, f"{self.directory} to be ready")
+
+    def _is_whole(self) -> bool:
+        self.revive()
+        return self.is_ready(workers=1) and self._has_only_w1()
+
+    def revive(self) -> None:
+        """What has died of the first three is started again, as a service manager would."""
         starts = {"web": self.start_web, "scheduler": self.start_scheduler, "w1": self.start_worker}
         for name, start in starts.items():
             if self.processes[name].poll() is not None:
                 start()
-        wait_until(lambda: self.is_ready(workers=1), 60, f"the stack to be ready; logs in {self.directory}")
+
+    def _has_only_w1(self) -> bool:
+        """One that was just killed counts as online for a while."""
+        beating = (
+            "SELECT name FROM workers_app_worker WHERE stopped_at IS NULL AND heartbeat_at > now() - interval '0.5 s'"
+        )
+        return self.query(beating) == [("w1",)]
 
     def online_workers(self) -> int:
         return int(self.api.get("/tasks/workers/health").json()["online_workers"])
@@ -147,27 +178,38 @@ class Stack:
         """Everything runs, every task has ended, and the oracle has nothing to say."""
         self.restore()
         wait_until(self._all_ended, 60, "all tasks to end")
-        artifacts = self.directory / "data" / "artifacts"
-        oracle.check(self.servers.database_url, artifacts)
-        if oracle.orphans(self.servers.database_url, artifacts):
+        oracle.check(self.servers.database_url, self.artifacts)
+        if self.orphans():
             self.manage("collect_orphans", "--older-than", "0")
-            assert not oracle.orphans(self.servers.database_url, artifacts)
+            assert not self.orphans()
         wait_until(lambda: not self.strays(), 10, f"no process to be left behind: {self.strays()}")
 
+    @property
+    def artifacts(self) -> Path:
+        return self.directory / "data" / "artifacts"
+
+    def orphans(self) -> set[str]:
+        return oracle.orphans(self.servers.database_url, self.artifacts)
+
     def _all_ended(self) -> bool:
+        return self.query("SELECT count(*) FROM tasks_app_task WHERE completed_at IS NULL") == [(0,)]
+
+    def query(self, statement: LiteralString, *values: object) -> list[tuple[Any, ...]]:
+        """For what the API does not tell."""
         with psycopg.connect(self.servers.database_url) as session:
-            left = session.execute("SELECT count(*) FROM tasks_app_task WHERE completed_at IS NULL").fetchone()
-            return left == (0,)
+            return session.execute(statement, values).fetchall()
 
     def strays(self) -> list[psutil.Process]:
         """What was started by this stack and belongs to none of its living processes."""
         family = {p.pid for name, p in self.processes.items() if p.poll() is None for p in self.family(name)}
-        mine = []
+        return [process for process in self.own_processes() if process.pid not in family]
+
+    def own_processes(self) -> Iterator[psutil.Process]:
+        """All that were started by this stack, and by nobody else's beside it."""
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if process.pid not in family and process.environ().get("DATA_DIR") == self.env["DATA_DIR"]:
-                    mine.append(process)
-        return mine
+                if process.environ().get("DATA_DIR") == self.env["DATA_DIR"]:
+                    yield process
 
     def manage(self, *command: str) -> None:
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=self.env, check=True, timeout=60)
@@ -218,6 +260,10 @@ class Stack:
 
     def attempts(self, task_id: str) -> list[dict[str, Any]]:
         return list(self.api.get(f"/tasks/{task_id}/attempts").json()["results"])
+
+    def event_types(self, task_id: str) -> list[str]:
+        rows = self.query("SELECT type FROM tasks_app_taskevent WHERE task_id = %s ORDER BY seq", task_id)
+        return [event_type for (event_type,) in rows]
 
     def long_task(self, seconds: float = 1.5, **values: object) -> str:
         """Submitted, and at work in an engine."""

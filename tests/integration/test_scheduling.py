@@ -68,9 +68,7 @@ def test_a_round_finds_what_waits_through_the_index_alone():
     for _ in range(30):
         make_task()
     ended = Task.objects.values().first() | {"status": "expired", "completed_at": timezone.now()}
-    Task.objects.bulk_create(
-        Task(**ended | {"id": uuid7()}) for _ in range(500)
-    )  # most rows of a real table have ended
+    Task.objects.bulk_create(Task(**ended | {"id": uuid7()}) for _ in range(500))  # as in life
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE tasks_app_task")  # what another test left and undid would make the planner see no row
         cursor.execute("SET LOCAL enable_seqscan = off")

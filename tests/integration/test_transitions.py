@@ -198,6 +198,27 @@ def test_work_given_back_by_a_stopping_worker_costs_no_attempt():
     assert (fresh(task).attempt, fresh(task).free_attempts) == (2, 1)
 
 
+def test_work_that_a_worker_does_not_know_avoids_it_and_comes_back_less_and_less_often(settings):
+    settings.RETRY_BACKOFF_SECONDS = 10.0
+    task = make_task(max_attempts=1)
+    pauses = []
+    for _ in range(3):
+        began = timezone.now()
+        assert end(start(task, "old"), Returned("unknown", unable=True)) == "pending"
+        pauses.append((fresh(task).not_before - began).total_seconds())
+    assert [5 <= pauses[0] < 11, 10 <= pauses[1] < 21, 20 <= pauses[2] < 41] == [True] * 3
+    assert (fresh(task).attempt, fresh(task).free_attempts, fresh(task).avoid_worker) == (3, 3, "old")
+
+
+def test_what_celery_wrote_about_a_message_that_a_worker_did_not_know_does_not_stop_the_attempt():
+    task = make_task()
+    attempt_id = dispatch(task)
+    TaskResult.objects.create(task_id=str(attempt_id), status="FAILURE", task_name="unregistered")
+    [claimed] = transitions.claim([Claim(task.id, attempt_id, uuid4())], "worker-x", uuid4())
+    assert end(claimed, DONE) == "completed"
+    assert TaskResult.objects.get(task_id=str(attempt_id)).status == "SUCCESS"
+
+
 def test_a_task_under_which_an_engine_died_alone_is_charged_and_runs_alone_from_now_on():
     task = make_task()
     assert end(start(task, "w"), EngineDeath("it died.", alone=True)) == "pending"
