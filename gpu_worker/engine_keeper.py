@@ -9,30 +9,20 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
+from gpu_worker import telemetry
 from gpu_worker.engine.process import EngineGone, EngineProcess
 from gpu_worker.engine.protocol import Finished, PhaseChanged, Progress, Pulse, Ready, Report, Submit
 from gpu_worker.engine.watchdog import Watchdog
+from gpu_worker.engine_face import EngineDied, Facts, Listener
 
 log = structlog.get_logger(__name__)
 SILENCE_SECONDS = 60.0  # without any pulse, the first included: starting Python on a busy host takes a while
 WATCH_INTERVAL = 0.25  # seconds
 QUICK_DEATH = 5.0  # seconds; an engine that lived shorter is started again with back-off
 BACKOFF_MAX = 10.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class EngineDied:
-    """`blamed`: the requests that made somebody kill it; None if it died by itself, so anyone may be guilty."""
-
-    reason: str
-    blamed: frozenset[str] | None = None
-
-
-Listener = Callable[[Report | EngineDied], None]
 
 
 @dataclass(slots=True)
@@ -135,22 +125,23 @@ class EngineKeeper:
                 return "ready"
             return "restarting" if self.restarts else "starting"
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """What the newest reports told: device, versions, warm models, memory."""
         with self._lock:
             ready = self._last
             pulse = self._life.pulse if self._life else None
         device = ready.device if ready else None
-        return {
-            "device": {
-                "type": device.type if device else None,
-                "name": device.name if device else None,
-                "memory_total_mib": device.memory_total_mib if device else None,
-                "memory_used_mib": pulse.memory_used_mib if pulse else None,
-            },
-            "versions": ready.versions if ready else {},
-            "warm_models": [{"name": w.name, "memory_mib": w.memory_mib} for w in pulse.warm] if pulse else [],
+        told = {
+            "type": device.type if device else None,
+            "name": device.name if device else None,
+            "memory_total_mib": device.memory_total_mib if device else None,
+            "memory_used_mib": pulse.memory_used_mib if pulse else None,
         }
+        return Facts(
+            device=told | telemetry.read(),
+            warm_models=[{"name": w.name, "memory_mib": w.memory_mib} for w in pulse.warm] if pulse else [],
+            versions=ready.versions if ready else {},
+        )
 
     # ------------------------------------------------------------ threads of the engine process
 

@@ -10,9 +10,8 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError
 
-from gpu_worker import telemetry
 from gpu_worker.attempt import Attempt
-from gpu_worker.engine_keeper import EngineKeeper
+from gpu_worker.engine_face import Engine
 from gpu_worker.reporting import Reporter
 from tasks_app import artifacts
 from tasks_app.leases import Beat
@@ -27,20 +26,21 @@ PROGRESS_INTERVAL = 0.25  # seconds; each report is one UPDATE for all attempts 
 
 
 class Worker:
-    def __init__(self, name: str, hostname: str, slots: int) -> None:
+    def __init__(self, name: str, hostname: str, slots: int, engine: Engine) -> None:
         self.name = name
         self.incarnation = uuid4()
-        self._keeper = EngineKeeper(settings.STALL_SECONDS)
+        self._engine = engine
         self._attempts: dict[UUID, Attempt] = {}
         self._stopping = False
+        kinds, models = settings.WORKER_KINDS, settings.WORKER_MODELS
         registration = Registration(
-            name, self.incarnation, hostname, slots, settings.WORKER_KINDS, settings.WORKER_MODELS
+            name, self.incarnation, hostname, slots, kinds, models, external=settings.WORKER_EXTERNAL
         )
         intervals = (settings.HEARTBEAT_INTERVAL, min(PROGRESS_INTERVAL, settings.HEARTBEAT_INTERVAL))
         self._reporter = Reporter(registration, self._vitals, self._beats, self._orders, intervals)
 
     def start(self) -> None:
-        self._keeper.start()
+        self._engine.start()
         self._reporter.start()
 
     def drain(self) -> None:
@@ -54,7 +54,7 @@ class Worker:
 
     def stop(self) -> None:
         """After the pool is empty."""
-        self._keeper.stop()
+        self._engine.stop()
         self._reporter.stop()
 
     def look_at(self, attempt_ids: Sequence[UUID]) -> None:
@@ -70,7 +70,7 @@ class Worker:
             return
         bound = {"task_id": str(task_id), "attempt_id": str(attempt_id), "worker": self.name}
         with structlog.contextvars.bound_contextvars(**bound):
-            attempt = Attempt(work, self._keeper, self._reporter.beat_soon)
+            attempt = Attempt(work, self._engine, self._reporter.beat_soon)
             self._attempts[attempt_id] = attempt
             try:
                 outcome = self._outcome(attempt)
@@ -107,14 +107,15 @@ class Worker:
     # ------------------------------------------------------------ for the reporter's thread
 
     def _vitals(self) -> Vitals:
-        facts = self._keeper.facts()
+        facts = self._engine.facts()
         return Vitals(
-            engine_state=self._keeper.state(),
-            engine_restarts=self._keeper.restarts,
+            engine_state=self._engine.state(),
+            engine_restarts=self._engine.restarts,
             stopping=self._stopping or self._reporter.displaced.is_set(),
-            device=facts["device"] | telemetry.read(),
-            warm_models=facts["warm_models"],
-            versions=facts["versions"],
+            abandoned=facts.abandoned,
+            device=facts.device,
+            warm_models=facts.warm_models,
+            versions=facts.versions,
         )
 
     def _beats(self) -> list[Beat]:

@@ -15,8 +15,11 @@ from workers_app.models import Model, Worker, WorkerState
 
 @admin.register(Worker)
 class WorkerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("name", "health", "state", "slots", "engine_state", "engine_restarts", "heartbeat_at", "started_at")
-    list_filter = ("state", "engine_state")
+    list_display = (
+        *("name", "health", "state", "slots", "external"),
+        *("engine_state", "engine_restarts", "heartbeat_at", "started_at"),
+    )
+    list_filter = ("state", "external", "engine_state")
     search_fields = ("name",)
     actions = ("pause", "drain", "resume")
 

@@ -24,6 +24,9 @@ class WorkerState(models.TextChoices):
     PAUSED = "paused"
 
 
+ABSENT = "absent"  # engine_state of an external pool whose queue nobody consumes: it gets no work
+
+
 class Worker(models.Model):
     """A worker process and its device. Its name lasts; each start is a new `incarnation`."""
 
@@ -31,11 +34,13 @@ class Worker(models.Model):
     incarnation = models.UUIDField()
     hostname = models.CharField(max_length=255)  # Celery's node name: its direct queue hangs on it
     state = models.CharField(max_length=16, choices=WorkerState, default=WorkerState.ACTIVE)
+    external = models.BooleanField(default=False, db_default=False)  # its engine is somebody else's Celery
+    abandoned = models.PositiveSmallIntegerField(default=0, db_default=0)  # ended here, not stopped there: a slot each
     stopping = models.BooleanField(default=False)  # it got SIGTERM: it finishes what it has and leaves
     slots = models.PositiveSmallIntegerField()
     kinds = ArrayField(models.CharField(max_length=32))
     allowed_models = ArrayField(models.CharField(max_length=200), default=list, blank=True)  # empty: all
-    engine_state = models.CharField(max_length=16, default="starting")  # starting, ready, restarting
+    engine_state = models.CharField(max_length=16, default="starting")  # starting, ready, restarting, absent
     engine_restarts = models.PositiveIntegerField(default=0)
     device = models.JSONField(default=dict)  # type, name, memory_total_mib, memory_used_mib, utilization, …
     warm_models = models.JSONField(default=list)  # [{"name", "memory_mib"}]

@@ -19,6 +19,7 @@ class Registration:
     slots: int
     kinds: list[str]
     allowed_models: list[str]
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Vitals:
     engine_state: str
     engine_restarts: int
     stopping: bool
+    abandoned: int = 0
     device: dict[str, Any] = field(default_factory=dict)
     warm_models: list[dict[str, Any]] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
@@ -36,7 +38,14 @@ class Vitals:
 def register(registration: Registration) -> None:
     """A start under a known name is a new incarnation: what the operator decided (paused, draining) stays."""
     values = {**asdict(registration), "stopping": False, "engine_state": "starting", "engine_restarts": 0}
-    values |= {"started_at": Now(), "heartbeat_at": Now(), "stopped_at": None, "warm_models": [], "device": {}}
+    values |= {
+        "started_at": Now(),
+        "heartbeat_at": Now(),
+        "stopped_at": None,
+        "warm_models": [],
+        "device": {},
+        "abandoned": 0,
+    }
     name = values.pop("name")
     Worker.objects.update_or_create(name=name, defaults=values)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from workers_app import health
 from workers_app.health import Health
-from workers_app.models import Worker, WorkerState
+from workers_app.models import ABSENT, Worker, WorkerState
 
 DEVICE_FIELDS = ("name", "type", "memory_total_mib", "memory_used_mib", "utilization", "temperature_c", "power_w")
 
@@ -29,6 +29,8 @@ class Summary:
     late: int
     lost: int
     paused: int  # online, but the operator lets it take no work
+    external: int = 0  # online, and handing its work to somebody else's Celery
+    absent: int = 0  # of those: nobody there takes it
 
     @classmethod
     def of(cls, workers: Iterable[Worker], now: datetime) -> Summary:
@@ -36,13 +38,15 @@ class Summary:
         count = {word: sum(each is word for each, _ in known) for word in Health}
         paused = sum(each is Health.ONLINE and worker.state != WorkerState.ACTIVE for each, worker in known)
         total = len(known) - count[Health.STOPPED]
-        return cls(total, count[Health.ONLINE], count[Health.LATE], count[Health.LOST], paused)
+        external = sum(each is Health.ONLINE and worker.external for each, worker in known)
+        absent = sum(each is Health.ONLINE and worker.engine_state == ABSENT for each, worker in known)
+        return cls(total, count[Health.ONLINE], count[Health.LATE], count[Health.LOST], paused, external, absent)
 
     def word(self, leader: bool) -> str:
         """`down`: no task can start. `degraded`: fewer workers take work than should."""
-        if not self.online or not leader:
+        if self.online == self.absent or not leader:
             return "down"
-        return "degraded" if self.late or self.lost or self.paused else "healthy"
+        return "degraded" if self.late or self.lost or self.paused or self.absent else "healthy"
 
 
 def of_worker(worker: Worker, load: Load, now: datetime) -> dict[str, Any]:
@@ -50,6 +54,7 @@ def of_worker(worker: Worker, load: Load, now: datetime) -> dict[str, Any]:
         "name": worker.name,
         "status": health.of(worker, now),
         "state": worker.state,
+        "external": worker.external,
         "stopping": worker.stopping,
         "engine_state": worker.engine_state,
         "engine_restarts": worker.engine_restarts,
@@ -57,6 +62,7 @@ def of_worker(worker: Worker, load: Load, now: datetime) -> dict[str, Any]:
         "active_tasks": load.active,
         "reserved_tasks": load.reserved,
         "scheduled_tasks": 0,
+        "abandoned_tasks": worker.abandoned,
         "total_load": load.active + load.reserved,
         "kinds": worker.kinds,
         "allowed_models": worker.allowed_models,

@@ -37,7 +37,12 @@ def line(summary: Summary, leading: bool) -> str:
         return "No worker is online: tasks are accepted and wait."
     missing = [
         f"{number} {word}"
-        for number, word in ((summary.lost, "lost"), (summary.late, "late"), (summary.paused, "paused or draining"))
+        for number, word in (
+            (summary.lost, "lost"),
+            (summary.late, "late"),
+            (summary.paused, "paused or draining"),
+            (summary.absent, "without an external worker behind it"),
+        )
         if number
     ]
     return f"{', '.join(missing)}, of {summary.total} workers." if missing else "All systems normal"
@@ -50,5 +55,5 @@ def _shown(worker: dict[str, Any]) -> dict[str, Any]:
         word = "stopping" if worker["stopping"] else worker["state"]
     elif word == "online" and worker["engine_state"] != "ready":
         word = worker["engine_state"]
-    taken = min(worker["total_load"], worker["slots"])
+    taken = min(worker["total_load"] + worker["abandoned_tasks"], worker["slots"])
     return {**worker, "word": str(word), "taken": range(taken), "free": range(worker["slots"] - taken)}

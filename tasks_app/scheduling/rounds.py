@@ -26,7 +26,7 @@ from tasks_app.scheduling.snapshot import Choice, WorkerView
 from tasks_app.states import Status
 from tenants_app.ids import uuid7
 from workers_app import health
-from workers_app.models import Worker, WorkerState
+from workers_app.models import ABSENT, Worker, WorkerState
 
 
 def place_waiting(memory: Memory | None = None) -> int:
@@ -84,7 +84,9 @@ def _ready(workers: Iterable[Worker], taken: Counter[str]) -> list[WorkerView]:
     return [
         reading.view_of(worker, taken)
         for worker in workers
-        if worker.state == WorkerState.ACTIVE and health.of(worker, now) == health.Health.ONLINE
+        if worker.state == WorkerState.ACTIVE
+        and worker.engine_state != ABSENT
+        and health.of(worker, now) == health.Health.ONLINE
     ]
 
 

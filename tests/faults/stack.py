@@ -68,6 +68,11 @@ class Stack:
         rest = ["--without-gossip", "--without-mingle", "--prefetch-multiplier", "1", "--loglevel", "INFO"]
         self.spawn(name, "-m", *command, "--hostname", f"{name}@test", *rest, **({"ENGINE_PRELOAD": "0"} | env))
 
+    def start_external_pool(self, broker_url: str, name: str = "theirs", slots: int = 2, **env: str) -> None:
+        """A worker of ours whose engine is the Celery at `broker_url`."""
+        own = {"EXTERNAL_BROKER_URL": broker_url, "WORKER_EXTERNAL": "true"}
+        self.start_worker(name, slots, **own, **env)
+
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         self.processes[name].send_signal(number)
         if number == signal.SIGKILL:
@@ -100,7 +105,8 @@ class Stack:
 
     def is_ready(self, workers: int) -> bool:
         try:
-            return self.api.get("/readyz").status_code == 200 and self.online_workers() == workers
+            probe = "/readyz" if workers else "/healthz"  # without a worker it is not ready
+            return self.api.get(probe).status_code == 200 and self.online_workers() == workers
         except httpx.TransportError:
             return False
 

@@ -45,6 +45,11 @@ class SchedulerState(s.Serializer[Any]):
     leader = s.BooleanField()
 
 
+class WorkerHealth(s.Serializer[Any]):
+    status = s.ChoiceField(choices=["online", "late", "lost", "stopped"])
+    external = s.BooleanField(help_text="It hands its tasks to somebody else's Celery.")
+
+
 class WorkersHealth(s.Serializer[Any]):
     status = s.ChoiceField(choices=["healthy", "degraded", "down"])
     total_workers = s.IntegerField()
@@ -52,6 +57,8 @@ class WorkersHealth(s.Serializer[Any]):
     late_workers = s.IntegerField()
     lost_workers = s.IntegerField()
     paused_workers = s.IntegerField()
+    external_workers = s.IntegerField(help_text="Online, and handing their tasks to somebody else's Celery.")
+    workers = s.DictField(child=WorkerHealth())
     queue_info = QueueInfo()
     scheduler = SchedulerState()
 
@@ -76,6 +83,7 @@ class WorkerStats(s.Serializer[Any]):
     name = s.CharField()
     status = s.ChoiceField(choices=["online", "late", "lost", "stopped"])
     state = s.ChoiceField(choices=["active", "draining", "paused"])
+    external = s.BooleanField(help_text="It hands its tasks to somebody else's Celery.")
     stopping = s.BooleanField()
     engine_state = s.CharField()
     engine_restarts = s.IntegerField()
@@ -83,6 +91,9 @@ class WorkerStats(s.Serializer[Any]):
     active_tasks = s.IntegerField(help_text="Running or being cancelled.")
     reserved_tasks = s.IntegerField(help_text="Dispatched, not claimed yet.")
     scheduled_tasks = s.IntegerField(help_text="Always 0: what is to run later waits in the queue, not on a worker.")
+    abandoned_tasks = s.IntegerField(
+        help_text="Ended here, and still computed by an external worker that cannot be stopped: a slot each."
+    )
     total_load = s.IntegerField()
     kinds = s.ListField(child=s.CharField())
     allowed_models = s.ListField(child=s.CharField())

@@ -12,7 +12,7 @@ from tasks_app.api import query
 from tasks_app.api.access import identity_of
 from tasks_app.api.documents import operations as documents
 from tasks_app.scheduling import leader
-from workers_app import stats
+from workers_app import health, stats
 from workers_app.selectors import present_workers
 from workers_app.stats import Load, Summary
 
@@ -29,7 +29,8 @@ class WorkersHealthView(APIView):
     @documents.workers_health
     def get(self, request: Request) -> Response:
         query.refuse_unknown(request.query_params, ())
-        summary = Summary.of(present_workers(), timezone.now())
+        workers, now = list(present_workers()), timezone.now()
+        summary = Summary.of(workers, now)
         leading = leader.exists()
         return Response(
             {
@@ -39,6 +40,8 @@ class WorkersHealthView(APIView):
                 "late_workers": summary.late,
                 "lost_workers": summary.lost,
                 "paused_workers": summary.paused,
+                "external_workers": summary.external,
+                "workers": {row.name: {"status": health.of(row, now), "external": row.external} for row in workers},
                 "queue_info": selectors.queue_info(),
                 "scheduler": {"leader": leading},
             }
