@@ -1,4 +1,4 @@
-"""What a worker asks of its engine, whoever that is: `EngineKeeper` (a process of ours), `ExternalPool` (a foreign Celery).
+"""What a worker asks of its engine: `EngineKeeper` (a process of ours) or `ExternalPool` (somebody else's Celery).
 
 `Worker` and `Attempt` know nothing else of it.
 """

@@ -53,7 +53,7 @@ def _start(sender: str, instance: Any, **_: Any) -> None:
     global _worker
     name = settings.WORKER_NAME or sender.partition("@")[0]
     # Only its own queue: whatever lies in the default one is for somebody else's workers.
-    instance.app.amqp.queues.select([worker_direct(sender)])
+    instance.app.amqp.queues.select([worker_direct(sender).name])
     _worker = Worker(name, hostname=sender, slots=instance.concurrency, engine=_engine())
     _worker.start()
 

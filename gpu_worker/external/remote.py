@@ -50,11 +50,27 @@ class Seen:
     value: Any = None
 
 
+class _TheirCelery(Celery):  # type: ignore[misc]  # Celery has no types
+    """Celery prefers CELERY_BROKER_URL and CELERY_RESULT_BACKEND of the environment, which are Baton's, to what it is
+    told. This one does not.
+    """
+
+    def __init__(self, broker: str, backend: str) -> None:
+        # No fix-ups: they are for Baton's own application and would close its database connections.
+        super().__init__("external", set_as_current=False, fixups=[])
+        self._broker, self.backend_cls = broker, backend
+
+    def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
+        return super().connection_for_read(url or self._broker, **options)
+
+    def connection_for_write(self, url: str | None = None, **options: Any) -> Any:
+        return super().connection_for_write(url or self._broker, **options)
+
+
 class Remote:
     def __init__(self, broker: str, backend: str, queue: str) -> None:
         self.queue = queue
-        # No fix-ups: they are for Baton's own application and would close its database connections.
-        self._app = Celery("external", broker=broker, backend=backend, set_as_current=False, fixups=[])
+        self._app = _TheirCelery(broker, backend)
         self._app.conf.update(
             accept_content=["json"],
             result_accept_content=["json"],

@@ -39,7 +39,8 @@ def health(client: Client) -> Any:
 def test_without_a_worker_nothing_can_start(api: Client, leading: None) -> None:
     assert health(api) == {
         "status": "down", "total_workers": 0, "online_workers": 0, "late_workers": 0, "lost_workers": 0,
-        "paused_workers": 0, "external_workers": 0, "workers": {}, "queue_info": {"gpu_queue": {"length": 0, "oldest_seconds": 0.0}},
+        "paused_workers": 0, "external_workers": 0, "workers": {},
+        "queue_info": {"gpu_queue": {"length": 0, "oldest_seconds": 0.0}},
         "scheduler": {"leader": True},
     }  # fmt: skip
 

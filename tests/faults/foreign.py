@@ -19,6 +19,7 @@ from orchestrator.local.program import kill_group, spawn
 from tests.faults.stack import wait_until
 
 HERE = Path(__file__).resolve().parent
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="  # 70 bytes
 
 
 @dataclass
@@ -64,9 +65,11 @@ class Foreign:
     def send(self, prompt: str, times: int) -> None:
         """Work that is not ours, from a sender that is not ours."""
         arguments = {"task_id": "", "model": "", "input": {"prompt": prompt}, "parameters": {}}
-        with Celery("sender", broker=self.url, set_as_current=False, fixups=[]) as app:
+        app = Celery("sender", set_as_current=False, fixups=[])
+        with app.connection_for_write(self.url) as connection:
             for _ in range(times):
-                app.send_task("app.tasks.run_llm_inference", kwargs=arguments, queue="gpu_queue", ignore_result=True)
+                options = {"queue": "gpu_queue", "ignore_result": True, "connection": connection}
+                app.send_task("app.tasks.run_llm_inference", kwargs=arguments, **options)
 
     def stop(self) -> None:
         for name in list(self.workers):

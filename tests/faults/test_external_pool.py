@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from tests.faults import oracle
-from tests.faults.foreign import Foreign, foreign_celery
+from tests.faults.foreign import PNG, Foreign, foreign_celery
 from tests.faults.stack import Stack, running_stack, wait_until
 from tests.faults.test_faults import attempts, settled
 
 pytestmark = pytest.mark.faults
-PNG_URL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PNG_URL = "data:image/png;base64," + PNG
 
 
 @pytest.fixture(scope="module")
