@@ -55,12 +55,11 @@ def threads(stack: Stack, foreign: Foreign) -> Iterator[Stack]:
 
 def with_pool(stack: Stack, foreign: Foreign, pool: str) -> Iterator[Stack]:
     """One plain worker with that pool, and no other."""
-    name = pool if pool not in foreign.workers else f"{pool}-again"
     for other in [other for other in foreign.workers if other != pool]:
         foreign.kill_worker(other)
     if pool not in foreign.workers:
-        foreign.start_worker(name, pool)
-    wait_until(lambda: said(stack) == f"{name}@plain ({pool} 2)", 30, f"the {pool} worker to be seen")
+        foreign.start_worker(pool, pool)
+    wait_until(lambda: said(stack) == f"{pool}@plain ({pool} 2)", 30, f"the {pool} worker to be seen")
     wait_until(lambda: theirs(stack)["abandoned_tasks"] == 0, what="a fresh start")
     yield stack
 
