@@ -54,7 +54,7 @@ class Follower:
             flight.end(Failed(FailureCode.INTERNAL_ERROR, f"The external worker's answer cannot be read: {error}."))
             return True
         if seen.state == states.STARTED:
-            self._started(flight, str((seen.value or {}).get("hostname")))
+            self.started(flight, str((seen.value or {}).get("hostname")))
         if seen.state == states.REVOKED:
             return self._was_revoked(flight)
         if seen.state not in (states.SUCCESS, states.FAILURE):
@@ -103,11 +103,11 @@ class Follower:
                 self._give_up(flight, now - flight.kill_wanted_at)
 
     def _revoke(self, flight: Flight) -> None:
-        """To the one that runs it, if it can stop it; to all, if nobody is known to run it."""
+        """To the one that runs it; to all, if nobody is known to run it."""
+        peers = self._roster.present() if flight.peer is None else [flight.peer]
+        self._remote.kill(flight.request_id, [peer.hostname for peer in peers if peer.can_stop])
         if flight.peer is None:
-            self._remote.revoke(flight.request_id, [peer.hostname for peer in self._roster.present()])
-        elif flight.peer.can_stop:
-            self._remote.revoke(flight.request_id, [flight.peer.hostname])
+            self._remote.drop(flight.request_id, [peer.hostname for peer in peers if not peer.can_stop])
 
     def _give_up(self, flight: Flight, seconds: float) -> None:
         """The grace is over. Tell the truth about a task that nobody stopped."""
@@ -124,10 +124,7 @@ class Follower:
     # ------------------------------------------------------------ what the workers say
 
     def started(self, flight: Flight, hostname: str) -> None:
-        """An event said so."""
-        self._started(flight, hostname)
-
-    def _started(self, flight: Flight, hostname: str) -> None:
+        """It runs there; an event, the result backend or the worker said so."""
         peer = self._roster.get(hostname)
         if peer is not None:
             flight.begin(peer)
@@ -139,7 +136,7 @@ class Follower:
         for flight in flights:
             for hostname, known in answers.items():
                 if known.get(flight.request_id) == "active":
-                    self._started(flight, hostname)
+                    self.started(flight, hostname)
             if flight.peer is not None and flight.peer.hostname in answers:
                 is_there = flight.request_id in answers[flight.peer.hostname]
                 flight.missing = 0 if is_there else flight.missing + 1

@@ -28,6 +28,7 @@ from workers_app.models import ABSENT
 log = structlog.get_logger(__name__)
 POLL_INTERVAL = 0.2  # seconds between two looks at the results; an event makes it sooner
 AWAY_PAUSE = 1.0  # seconds before the next try on a Celery that does not answer
+STOP_TIMEOUT = 3.0  # seconds
 SEND_INTERVAL = 0.25  # seconds between two tries to hand over a request
 HARD_LIMIT_GRACE = 30.0  # seconds beyond our own limits after which a prefork worker kills a task that we lost
 
@@ -42,6 +43,7 @@ class ExternalPool:
         self._flights: dict[str, Flight] = {}
         self._stopping = threading.Event()
         self._news = threading.Event()
+        self._follower_thread = threading.Thread(target=self._follow, name="external-follower", daemon=True)
         self._patience = least_lost_seconds  # seconds for somebody to be there; by then a heartbeat told if not
 
     @classmethod
@@ -50,39 +52,44 @@ class ExternalPool:
         return cls(Remote(*urls, settings.EXTERNAL_QUEUE), settings.LEASE_SECONDS)
 
     def start(self) -> None:
-        for act in (self._follow, self._listen):
-            threading.Thread(target=act, name=f"external{act.__name__}", daemon=True).start()
+        self._follower_thread.start()
+        threading.Thread(target=self._listen, name="external-events", daemon=True).start()
 
     def stop(self) -> None:
+        """After a last pass, which revokes what was given back."""
         self._stopping.set()
         self._news.set()
+        self._follower_thread.join(STOP_TIMEOUT)
 
     # ------------------------------------------------------------ from the attempts
 
     def submit(self, request: Submit, listener: Listener, timeout: float, wanted: Callable[[], bool]) -> None:
         """If nobody can take it, the request is released: it goes back to Baton's queue at no cost."""
-        arguments = contract.arguments(request)
+        flight, arguments = Flight(request, listener), contract.arguments(request)
         deadline = time.monotonic() + min(timeout, self._patience)
         while wanted():
-            refusal = self._hand_over(request, arguments, listener)
+            refusal = self._hand_over(flight, arguments)
             if refusal is None:
                 return
             if time.monotonic() >= deadline:
-                return listener(Released(CancelMode.DEQUEUED, refusal))
+                flight.release(Released(CancelMode.DEQUEUED, refusal))
+                return self.forget(request.request_id)
             self._stopping.wait(SEND_INTERVAL)
+        self.forget(request.request_id)
         raise EngineGone("it is not wanted any more")
 
-    def _hand_over(self, request: Submit, arguments: Mapping[str, Any], listener: Listener) -> str | None:
-        """Why not, or None if their broker has it."""
+    def _hand_over(self, flight: Flight, arguments: Mapping[str, Any]) -> str | None:
+        """Why not, or None if their broker has it. A message that was refused may have arrived all the same, so from
+        here on the flight is watched.
+        """
         if not self._roster.present():
             return f"No external worker consumes {self._remote.queue}."
-        limit = request.execution_timeout
+        self._flights[flight.request_id] = flight
+        request, limit = flight.request, flight.request.execution_timeout
         hard_limit = limit + settings.CANCEL_GRACE_SECONDS + HARD_LIMIT_GRACE if limit is not None else None
-        self._flights[request.request_id] = Flight(request, listener)
         try:
             self._remote.publish(request.request_id, TASK_NAMES[request.model.task_type], arguments, hard_limit)
-        except RemoteAway as error:  # it may have arrived all the same, so it stays in sight until it is stopped
-            self.forget(request.request_id)
+        except RemoteAway as error:
             return str(error)
         return None
 
@@ -122,15 +129,18 @@ class ExternalPool:
     # ------------------------------------------------------------ threads of the pool
 
     def _follow(self) -> None:
-        while not self._stopping.is_set():
+        while True:
             self._news.wait(POLL_INTERVAL)
             self._news.clear()
+            is_last = self._stopping.is_set()
             try:
                 for flight in self._follower.follow(list(self._flights.values())):
                     self._flights.pop(flight.request_id, None)
             except RemoteAway as error:
                 log.warning("external_away", reason=str(error))
                 self._stopping.wait(AWAY_PAUSE)
+            if is_last:
+                return
 
     def _listen(self) -> None:
         handlers: dict[str, Callable[[Mapping[str, Any]], None]] = {

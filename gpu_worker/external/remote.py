@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery, states
-from celery.exceptions import BackendGetMetaError, BackendStoreError
-from kombu.exceptions import OperationalError
+from celery.exceptions import BackendGetMetaError, BackendStoreError, SecurityError
+from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
 
 from gpu_worker.external.roster import Description
 
@@ -127,8 +127,8 @@ class Remote:
         with self._telling():
             self._app.AsyncResult(request_id).forget()
 
-    def revoke(self, request_id: str, hostnames: Sequence[str]) -> None:
-        """Drop it unread, or kill the process that runs it; a pool that cannot does nothing.
+    def kill(self, request_id: str, hostnames: Sequence[str]) -> None:
+        """For prefork pools: drop it unread, or kill the process that runs it.
 
         SIGKILL at once: Celery forgets a task when it has signalled it, so there is no second try for one that traps
         SIGTERM. And only to `hostnames`: any worker that hears it writes REVOKED, even for what runs elsewhere.
@@ -136,6 +136,12 @@ class Remote:
         if hostnames:
             with self._telling():
                 self._app.control.revoke(request_id, destination=list(hostnames), terminate=True, signal="SIGKILL")
+
+    def drop(self, request_id: str, hostnames: Sequence[str]) -> None:
+        """For all other pools: drop it unread. `terminate` would break the thread that is about to run it."""
+        if hostnames:
+            with self._telling():
+                self._app.control.revoke(request_id, destination=list(hostnames))
 
     # ------------------------------------------------------------ workers
 
@@ -182,5 +188,5 @@ def _is_error(answer: Any) -> bool:
 
 
 def _is_about_content(error: BaseException | None) -> bool:
-    """Not the server's fault: what is stored cannot be read as JSON."""
-    return error is not None and type(error).__module__.startswith(("kombu.exceptions", "json", "builtins"))
+    """Not the server's fault: what is stored cannot be read as JSON, or is no exception where one should be."""
+    return isinstance(error, ValueError | DecodeError | ContentDisallowed | SecurityError)

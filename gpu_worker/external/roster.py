@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 ASK_AGAIN = 30.0  # seconds; queues may be added and given up while a worker runs, and a question may get lost
+ASK_STRANGER_AGAIN = 3.0  # seconds; one that has just started beats before it answers
 BEATS_MISSED = 5  # of its own heartbeats: it is gone
 BLOCKED_WHILE_BUSY = frozenset({"solo"})  # such a pool computes in the thread that sends the heartbeats
 STOPPABLE = frozenset({"prefork"})  # a process to itself for each task, which can be killed
@@ -63,7 +64,8 @@ class Roster:
         """worker-online, worker-heartbeat or worker-offline. Asks a stranger what it consumes."""
         now = time.monotonic()
         peer = self._updated(event, now)
-        if peer.asked_at is None or now - peer.asked_at > ASK_AGAIN:
+        pause = ASK_AGAIN if peer.description else ASK_STRANGER_AGAIN
+        if peer.asked_at is None or now - peer.asked_at > pause:
             description = self._describe(peer.hostname) or peer.description
             self._keep(replace(peer, asked_at=now, description=description, heard_at=time.monotonic()))
 

@@ -68,6 +68,6 @@ def test_who_does_not_answer_is_asked_again_later_and_not_with_each_beat(clock):
     for _ in range(3):
         seen.heard(beat())
     assert asked == ["a@x"]
-    clock[0] += module.ASK_AGAIN + 1
+    clock[0] += module.ASK_STRANGER_AGAIN + 1
     seen.heard(beat())
     assert len(asked) == 2
