@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery, states
-from celery.exceptions import BackendGetMetaError, BackendStoreError, SecurityError
+from celery.exceptions import SecurityError
 from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
 
 from gpu_worker.external.roster import Description
@@ -30,7 +30,7 @@ class RemoteAway(Exception):
 
 
 class Unreadable(Exception):
-    """A result that is not JSON."""
+    """A result that is not JSON, or names an exception that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +84,14 @@ class Remote:
         )
         if broker.startswith(("redis", "rediss", "sentinel")):
             self._app.conf.broker_transport_options = SOCKET_OPTIONS
-        connection = self._app.connection_for_write()
+        connection, store = self._app.connection_for_write(), self._app.backend
         self._away = (OperationalError, OSError, *connection.connection_errors, *connection.channel_errors)
+        self._away += tuple(getattr(store, "connection_errors", ()))
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
         try:
             yield
-        except BackendGetMetaError as error:
-            raise RemoteAway(f"The result backend of the external pool does not answer: {error.__cause__}") from error
-        except BackendStoreError as error:
-            raise RemoteAway(f"The result backend of the external pool does not answer: {error}") from error
         except self._away as error:
             raise RemoteAway(f"The external pool's Celery does not answer: {error}") from error
 
@@ -113,10 +110,8 @@ class Remote:
         try:
             with self._telling():
                 meta = result.backend.get_task_meta(request_id, cache=False)
-        except RemoteAway as error:
-            if isinstance(error.__cause__, BackendGetMetaError) and _is_about_content(error.__cause__.__cause__):
-                raise Unreadable(str(error.__cause__.__cause__)) from error
-            raise
+        except (ValueError, DecodeError, ContentDisallowed, SecurityError) as error:
+            raise Unreadable(str(error)) from error
         if meta["status"] == states.FAILURE:
             raised = meta["result"]
             return Seen(states.FAILURE, Raised(type(raised).__name__, str(raised), str(meta.get("traceback") or "")))
@@ -185,8 +180,3 @@ class Remote:
 
 def _is_error(answer: Any) -> bool:
     return isinstance(answer, dict) and "error" in answer
-
-
-def _is_about_content(error: BaseException | None) -> bool:
-    """Not the server's fault: what is stored cannot be read as JSON, or is no exception where one should be."""
-    return isinstance(error, ValueError | DecodeError | ContentDisallowed | SecurityError)
