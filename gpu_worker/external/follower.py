@@ -75,6 +75,10 @@ class Follower:
                 flight.end(contract.completed(flight.request, seen.value, seconds))
             except FileNotFoundError:  # the attempt has just ended, and its directory with it
                 log.info("late_result_dropped", attempt_id=flight.request_id, state=seen.state)
+            except Exception as error:  # the boundary: what a stranger returned must not stop the others' follower
+                log.exception("answer_broke_us", attempt_id=flight.request_id)
+                message = f"The external worker's answer cannot be read: {type(error).__name__}."
+                flight.end(Failed(FailureCode.INTERNAL_ERROR, message))
 
     def _was_revoked(self, flight: Flight) -> bool:
         """REVOKED is written by whoever hears a revoke, so it is no proof yet that nobody runs the task."""

@@ -110,7 +110,7 @@ class Remote:
         try:
             with self._telling():
                 meta = result.backend.get_task_meta(request_id, cache=False)
-        except (ValueError, DecodeError, ContentDisallowed, SecurityError) as error:
+        except (ValueError, TypeError, DecodeError, ContentDisallowed, SecurityError) as error:
             raise Unreadable(str(error)) from error
         if meta["status"] == states.FAILURE:
             raised = meta["result"]

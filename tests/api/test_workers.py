@@ -10,11 +10,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from tasks_app.scheduling import leader
+from tasks_app.scheduling import leader, rounds
 from tenants_app.identity import Identity
 from tests.api.conftest import error_of
 from tests.factories import make_task, make_worker
-from workers_app.models import Model
+from workers_app.models import Model, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -110,6 +110,30 @@ def test_each_worker_tells_its_load_and_its_device(api: Client, identity: Identi
         {**device, "temperature_c": None, "power_w": None, "loaded_models": [{"name": "m", "memory_mib": 800}]}
     ]
     assert api.get("/workers/").json() == {"results": [worker]}
+
+
+def test_an_external_pool_says_so_and_what_it_cannot_stop_takes_a_slot(api: Client, leading: None) -> None:
+    make_worker("own", engine_state="ready")
+    make_worker("theirs", engine_state="ready", external=True, abandoned=1)
+    shown = health(api)
+    assert (shown["status"], shown["external_workers"]) == ("healthy", 1)
+    assert shown["workers"]["theirs"] == {"status": "online", "external": True}
+    assert shown["workers"]["own"] == {"status": "online", "external": False}
+    workers = {row["name"]: row for row in api.get("/workers/").json()["results"]}
+    assert (workers["theirs"]["external"], workers["theirs"]["abandoned_tasks"]) == (True, 1)
+    free = {view.name: view.free_slots for view in rounds.worker_views(Worker.objects.all())}
+    assert free == {"own": 4, "theirs": 3}
+
+
+@pytest.mark.parametrize(("beside", "word"), [(True, "degraded"), (False, "down")])
+def test_an_external_pool_that_nobody_is_behind_gets_no_work(
+    api: Client, leading: None, beside: bool, word: str
+) -> None:
+    make_worker("theirs", engine_state="absent", external=True)
+    if beside:
+        make_worker("own", engine_state="ready")
+    assert health(api)["status"] == word
+    assert "theirs" not in {view.name for view in rounds.worker_views(Worker.objects.all())}
 
 
 def test_models_are_listed_without_the_disabled_ones(api: Client, catalogue: None) -> None:
