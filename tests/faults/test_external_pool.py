@@ -253,6 +253,7 @@ def test_a_worker_of_ours_leaves_the_messages_of_their_queue_alone(prefork, fore
         assert {(task["worker_id"], task["attempt"]) for task in done} == {("shared", 1)}
     finally:
         prefork.processes["theirs"].send_signal(signal.SIGCONT)
-        for name in ("w1", "shared"):
-            prefork.kill(name)
+        for name in ("w1", "shared"):  # in good order, or health tells the next test of lost workers
+            prefork.kill(name, signal.SIGTERM)
+            prefork.processes[name].wait(20)
         foreign.kill_worker("beside")
