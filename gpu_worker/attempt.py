@@ -23,7 +23,7 @@ from gpu_worker.engine.protocol import Cancelled as EngineCancelled
 from gpu_worker.engine.protocol import Completed as EngineCompleted
 from gpu_worker.engine.protocol import Failed as EngineFailed
 from gpu_worker.engine.protocol import Finished, ModelSpec, PhaseChanged, Progress, Report, Submit
-from gpu_worker.engine_keeper import EngineDied, EngineKeeper
+from gpu_worker.engine_face import Engine, EngineDied, Released
 from gpu_worker.inputs import PreparationFailed, prepare_input
 from gpu_worker.reporting import Work
 from tasks_app import crash_points
@@ -62,12 +62,12 @@ class _Clock:
 class Attempt:
     """`run` is called once by its own thread; `stop` and `beat` by the reporter's."""
 
-    def __init__(self, work: Work, keeper: EngineKeeper, on_change: Any) -> None:
+    def __init__(self, work: Work, engine: Engine, on_change: Any) -> None:
         self.claimed = work.claimed
         self._model = work.model
-        self._keeper = keeper
+        self._engine = engine
         self._on_change = on_change
-        self._inbox: queue.SimpleQueue[Report | EngineDied | _Stop] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Report | EngineDied | Released | _Stop] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._phase = Phase.LOADING_MODEL
         self._progress: dict[str, Any] | None = None
@@ -112,7 +112,7 @@ class Attempt:
         with tempfile.TemporaryDirectory(prefix="baton-attempt-", ignore_cleanup_errors=True) as directory:
             try:
                 request = self._request(self._model, Path(directory))
-                self._keeper.submit(
+                self._engine.submit(
                     request,
                     self._inbox.put,
                     ENGINE_READY_SECONDS,
@@ -127,7 +127,7 @@ class Attempt:
             try:
                 return self._follow()
             finally:
-                self._keeper.forget(str(self.claimed.attempt_id))
+                self._engine.forget(str(self.claimed.attempt_id))
 
     def _not_taken(self, error: EngineGone) -> Outcome | None:
         """No engine came up in time, or a stop arrived while the attempt still waited for one."""
@@ -161,6 +161,8 @@ class Attempt:
             parameters=self.claimed.parameters,
             directory=str(directory),
             number=self.claimed.number,
+            task_id=str(self.claimed.task_id),
+            execution_timeout=self.claimed.execution_timeout,
         )
 
     def _follow(self) -> Outcome | None:
@@ -180,8 +182,10 @@ class Attempt:
                 case EngineDied():
                     return self._engine_died(message)
                 case _Stop(kind=kind) if kind in GIVES_BACK:
-                    self._keeper.cancel(str(self.claimed.attempt_id))
+                    self._engine.cancel(str(self.claimed.attempt_id))
                     return Returned(GIVES_BACK[kind], self._measured())
+                case Released():
+                    return self._released(message)
                 case _Stop():
                     self._ask_to_stop(message)
             self._watch_the_clock()
@@ -210,7 +214,7 @@ class Attempt:
             self._stop = stop
             self._acknowledged_at = datetime.now(UTC)
             self._clock.stop_asked = time.monotonic()
-            self._keeper.cancel(str(self.claimed.attempt_id))
+            self._engine.cancel(str(self.claimed.attempt_id))
 
     def _watch_the_clock(self) -> None:
         """Time-outs: they stop the request like a cancel does, first kindly, then by killing the engine."""
@@ -218,7 +222,7 @@ class Attempt:
         if clock.stop_asked is not None:
             if now - clock.stop_asked > settings.CANCEL_GRACE_SECONDS:
                 name = f"attempt {self.claimed.attempt_id} did not stop"
-                self._keeper.kill(name, frozenset({str(self.claimed.attempt_id)}))
+                self._engine.kill(name, frozenset({str(self.claimed.attempt_id)}))
             return
         overdue = self._what_is_overdue(now)
         if overdue is not None:
@@ -265,6 +269,16 @@ class Attempt:
         if death.blamed is not None and str(self.claimed.attempt_id) not in death.blamed:
             return Returned("Another task's engine had to be killed.", self._measured())
         return EngineDeath(death.reason, death.alone, self._measured())
+
+    def _released(self, released: Released) -> Outcome | None:
+        """Whoever had the request has let go of it; if nobody here wanted that, it is another's turn at no cost."""
+        if self._is_fenced:
+            return None
+        if self._overdue is not None:
+            return results.with_measure(self._overdue, self._measured())
+        if self._stop is not None:
+            return Cancelled(released.mode, self._acknowledged_at, None, self._measured())
+        return Returned(released.reason, self._measured())
 
     def _measured(self) -> Measured:
         """As far as the clocks here tell, for an attempt whose engine cannot tell any more."""

@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import structlog
 
+from gpu_worker import telemetry
 from gpu_worker.engine.process import EngineGone, EngineProcess
 from gpu_worker.engine.protocol import Checked, Finished, PhaseChanged, Progress, Pulse, Ready, Report, Submit
 from gpu_worker.engine.watchdog import Watchdog
+from gpu_worker.engine_face import EngineDied, Facts, Listener
 from gpu_worker.soundness import Soundness, Verdict
 
 log = structlog.get_logger(__name__)
@@ -23,21 +24,6 @@ SILENCE_SECONDS = 60.0  # without any pulse, the first included: starting Python
 WATCH_INTERVAL = 0.25  # seconds
 QUICK_DEATH = 5.0  # seconds; an engine that lived shorter is started again with back-off
 BACKOFF_MAX = 10.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class EngineDied:
-    """`blamed`: the requests that made somebody kill it; None if it died by itself, so anyone may be guilty.
-
-    `alone`: only one request was there to be blamed.
-    """
-
-    reason: str
-    blamed: frozenset[str] | None = None
-    alone: bool = True
-
-
-Listener = Callable[[Report | EngineDied], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +51,10 @@ class _Life:
 
 
 class EngineKeeper:
-    """`on_quarantine` is called when the device has proved unsound, before anybody can hand it more work."""
-
-    def __init__(
-        self, stall_seconds: float, env: dict[str, str] | None = None, on_quarantine: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, stall_seconds: float, env: dict[str, str] | None = None) -> None:
         self._stall_seconds = stall_seconds
         self._env = env or {}
-        self._on_quarantine = on_quarantine
+        self._on_quarantine: Callable[[], None] = lambda: None
         self._soundness = Soundness()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -83,8 +65,8 @@ class EngineKeeper:
         self._started = False
         self.restarts = 0
 
-    def start(self) -> None:
-        self._started = True
+    def start(self, on_quarantine: Callable[[], None] = lambda: None) -> None:
+        self._started, self._on_quarantine = True, on_quarantine
         self._spawn()
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
@@ -199,22 +181,23 @@ class EngineKeeper:
                 return "ready"
             return "restarting" if self.restarts else "starting"
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """What the newest reports told: device, versions, warm models, memory."""
         with self._lock:
             ready = self._last
             pulse = self._life.pulse if self._life else None
         device = ready.device if ready else None
-        return {
-            "device": {
-                "type": device.type if device else None,
-                "name": device.name if device else None,
-                "memory_total_mib": device.memory_total_mib if device else None,
-                "memory_used_mib": pulse.memory_used_mib if pulse else None,
-            },
-            "versions": ready.versions if ready else {},
-            "warm_models": [{"name": w.name, "memory_mib": w.memory_mib} for w in pulse.warm] if pulse else [],
+        told = {
+            "type": device.type if device else None,
+            "name": device.name if device else None,
+            "memory_total_mib": device.memory_total_mib if device else None,
+            "memory_used_mib": pulse.memory_used_mib if pulse else None,
         }
+        return Facts(
+            device=told | telemetry.read(),
+            warm_models=[{"name": w.name, "memory_mib": w.memory_mib} for w in pulse.warm] if pulse else [],
+            versions=ready.versions if ready else {},
+        )
 
     # ------------------------------------------------------------ threads of the engine process
 

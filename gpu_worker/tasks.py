@@ -12,9 +12,13 @@ from uuid import UUID
 
 import structlog
 from celery import Task, shared_task, signals
+from celery.utils.nodenames import worker_direct
 from celery.worker.control import control_command
 from django.conf import settings
 
+from gpu_worker.engine_face import Engine
+from gpu_worker.engine_keeper import EngineKeeper
+from gpu_worker.external.pool import ExternalPool
 from gpu_worker.worker import Worker
 from tasks_app.wire_names import TASK_NAMES
 
@@ -50,8 +54,16 @@ def cancel_attempts(state: Any, attempt_ids: list[str]) -> None:
 def _start(sender: str, instance: Any, **_: Any) -> None:
     global _worker
     name = settings.WORKER_NAME or sender.partition("@")[0]
-    _worker = Worker(name, hostname=sender, slots=instance.concurrency)
+    # Only its own queue: whatever lies in the default one is for somebody else's workers.
+    instance.app.amqp.queues.select([worker_direct(sender).name])
+    _worker = Worker(name, hostname=sender, slots=instance.concurrency, engine=_engine())
     _worker.start()
+
+
+def _engine() -> Engine:
+    if settings.WORKER_EXTERNAL:
+        return ExternalPool.from_settings()
+    return EngineKeeper(settings.STALL_SECONDS)
 
 
 @signals.worker_shutting_down.connect

@@ -12,9 +12,9 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError
 
-from gpu_worker import newer, telemetry
+from gpu_worker import newer
 from gpu_worker.attempt import Attempt
-from gpu_worker.engine_keeper import EngineKeeper
+from gpu_worker.engine_face import Engine
 from gpu_worker.reporting import Reporter
 from tasks_app import artifacts, dispatch
 from tasks_app.leases import Beat
@@ -30,18 +30,19 @@ PROGRESS_INTERVAL = 0.25  # seconds; each report is one UPDATE for all attempts 
 
 
 class Worker:
-    def __init__(self, name: str, hostname: str, slots: int) -> None:
+    def __init__(self, name: str, hostname: str, slots: int, engine: Engine) -> None:
         self.name = name
         self.incarnation = uuid4()
         self._hostname = hostname
-        self._keeper = EngineKeeper(settings.STALL_SECONDS, on_quarantine=self._quarantined)
+        self._engine = engine
         self._attempts: dict[UUID, Attempt] = {}
         self._wish: Wish | None = None  # what the operator wants, as last heard
         self._stopping = False  # its process ends: no new work
         self._gives_back = False  # and what it still has goes back
         self._retires = False
+        kinds, models = newer.known(settings.WORKER_KINDS), settings.WORKER_MODELS
         registration = Registration(
-            name, self.incarnation, hostname, slots, newer.known(settings.WORKER_KINDS), settings.WORKER_MODELS
+            name, self.incarnation, hostname, slots, kinds, models, external=settings.WORKER_EXTERNAL
         )
         intervals = (settings.HEARTBEAT_INTERVAL, min(PROGRESS_INTERVAL, settings.HEARTBEAT_INTERVAL))
         self._reporter = Reporter(registration, self._vitals, self._beats, self._orders, self._heed, intervals)
@@ -73,7 +74,7 @@ class Worker:
 
     def stop(self) -> None:
         """After the pool is empty."""
-        self._keeper.stop()
+        self._engine.stop()
         self._reporter.stop()
         if self._retires:
             dispatch.drop_queue(self._hostname)
@@ -91,9 +92,9 @@ class Worker:
             return
         bound = {"task_id": str(task_id), "attempt_id": str(attempt_id), "worker": self.name}
         with structlog.contextvars.bound_contextvars(**bound):
-            attempt = Attempt(work, self._keeper, self._reporter.beat_soon)
+            attempt = Attempt(work, self._engine, self._reporter.beat_soon)
             self._attempts[attempt_id] = attempt
-            if self._gives_back or self._keeper.quarantine:
+            if self._gives_back or self._engine.quarantine:
                 attempt.stop("drain")  # it was claimed while all others were being stopped
             try:
                 outcome = self._outcome(attempt)
@@ -103,7 +104,7 @@ class Worker:
                 del self._attempts[attempt_id]
 
     def _takes_nothing(self) -> bool:
-        return self._stopping or bool(self._keeper.quarantine)
+        return self._stopping or bool(self._engine.quarantine)
 
     def _outcome(self, attempt: Attempt) -> Outcome | None:
         log.info("attempt_started", number=attempt.claimed.number, model=attempt.claimed.model)
@@ -133,15 +134,16 @@ class Worker:
     # ------------------------------------------------------------ for the reporter's thread
 
     def _vitals(self) -> Vitals:
-        facts = self._keeper.facts()
+        facts = self._engine.facts()
         return Vitals(
-            engine_state=self._keeper.state(),
-            engine_restarts=self._keeper.restarts,
+            engine_state=self._engine.state(),
+            engine_restarts=self._engine.restarts,
             stopping=self._stopping,
-            quarantine_reason=self._keeper.quarantine,
-            device=facts["device"] | telemetry.read(),
-            warm_models=facts["warm_models"],
-            versions=facts["versions"],
+            quarantine_reason=self._engine.quarantine,
+            abandoned=facts.abandoned,
+            device=facts.device,
+            warm_models=facts.warm_models,
+            versions=facts.versions,
         )
 
     def _beats(self) -> list[Beat]:
@@ -162,15 +164,15 @@ class Worker:
             self._displaced()
         elif wish.state == WorkerState.RETIRED:
             self._retire(is_new=before is None)
-        elif before is None or self._keeper.state() == "off":
+        elif before is None or self._engine.state() == "off":
             self._begin(wish)
         elif wish.state == WorkerState.ACTIVE and wish.said_at != before.said_at:
-            self._keeper.trust()
+            self._engine.trust()
 
     def _begin(self, wish: Wish) -> None:
         if wish.quarantine_reason:
-            self._keeper.distrust(wish.quarantine_reason)
-        self._keeper.start()
+            self._engine.distrust(wish.quarantine_reason)
+        self._engine.start(self._quarantined)
 
     def _retire(self, is_new: bool) -> None:
         """A worker that runs ends when it is empty. One that was started although it is retired waits to be resumed:
@@ -178,7 +180,7 @@ class Worker:
         """
         if is_new:
             log.warning("worker_is_retired", worker=self.name, advice="it idles until somebody resumes it")
-        elif self._keeper.state() != "off" and not self._attempts:
+        elif self._engine.state() != "off" and not self._attempts:
             self._retires = True
             self._end("worker_retires")
 

@@ -6,7 +6,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from environs import Env
+from environs import Env, EnvError
 
 env = Env()
 env.read_env(str(Path(__file__).resolve().parent.parent / ".env"))
@@ -145,6 +145,15 @@ WORKER_KINDS = env.list("WORKER_KINDS", ["llm", "stable_diffusion", "tts", "imag
 WORKER_MODELS: list[str] = env.list("WORKER_MODELS", [])  # names this worker may run; empty: all of the catalogue
 WORKER_DRAIN_SECONDS = env.float("WORKER_DRAIN_SECONDS", 30.0)  # SIGTERM: so long running work may still finish
 
+# Somebody else's Celery workers as an external pool (docs/external-workers.md). Empty: there is none.
+EXTERNAL_BROKER_URL = env.str("EXTERNAL_BROKER_URL", "")
+EXTERNAL_RESULT_BACKEND = env.str("EXTERNAL_RESULT_BACKEND", "") or EXTERNAL_BROKER_URL
+EXTERNAL_QUEUE = env.str("EXTERNAL_QUEUE", "gpu_queue")
+EXTERNAL_START_SECONDS = env.float("EXTERNAL_START_SECONDS", 600.0)  # not started there by then: back to the queue
+WORKER_EXTERNAL = env.bool("WORKER_EXTERNAL", False)  # this worker hands its tasks to the external pool
+if WORKER_EXTERNAL and not EXTERNAL_BROKER_URL:
+    raise EnvError("WORKER_EXTERNAL needs EXTERNAL_BROKER_URL")
+
 MODELS_FILE = env.str("MODELS_FILE", str(BASE_DIR / "models.toml"))
 SIMULATED_MODELS = env.bool("SIMULATED_MODELS", True)
 
@@ -207,7 +216,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
-    "ENUM_NAME_OVERRIDES": {"FailureCode": "tasks_app.schemas.bulk.CODES"},
+    "ENUM_NAME_OVERRIDES": {
+        "FailureCode": "tasks_app.schemas.bulk.CODES",
+        "WorkerHealthWord": ["online", "late", "lost", "stopped"],
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

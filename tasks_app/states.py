@@ -59,6 +59,7 @@ class CancelMode(StrEnum):
     COOPERATIVE = "cooperative"  # the engine stopped at the next step
     KILLED = "killed"  # the engine had to be killed
     LOST = "lost"  # its worker was lost before it could tell
+    ABANDONED = "abandoned"  # an external worker cannot be stopped: it computes on, and its result is thrown away
 
 
 class AttemptOutcome(StrEnum):

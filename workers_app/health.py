@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from django.conf import settings
 
-from workers_app.models import Worker, WorkerState
+from workers_app.models import ABSENT, Worker, WorkerState
 
 
 class Health(StrEnum):
@@ -38,4 +38,4 @@ def is_held_back(worker: Worker) -> bool:
 
 
 def takes_work(worker: Worker, now: datetime) -> bool:
-    return not is_held_back(worker) and of(worker, now) == Health.ONLINE
+    return not is_held_back(worker) and worker.engine_state != ABSENT and of(worker, now) == Health.ONLINE

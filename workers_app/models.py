@@ -25,6 +25,9 @@ class WorkerState(models.TextChoices):
     RETIRED = "retired"  # drains, then its process ends; under this name nobody works until it is resumed
 
 
+ABSENT = "absent"  # engine_state of an external pool whose queue nobody consumes: it gets no work
+
+
 class Worker(models.Model):
     """A worker process and its device. Its name lasts; each start is a new `incarnation`."""
 
@@ -37,11 +40,13 @@ class Worker(models.Model):
     state_at = models.DateTimeField(null=True, blank=True)  # when somebody last said what they want of it
     quarantined_at = models.DateTimeField(null=True, blank=True)  # since when its engine fails its self-check
     quarantine_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
+    external = models.BooleanField(default=False, db_default=False)  # its engine is somebody else's Celery
+    abandoned = models.PositiveSmallIntegerField(default=0, db_default=0)  # ended here, not stopped there: a slot each
     stopping = models.BooleanField(default=False)  # it got SIGTERM: it finishes what it has and leaves
     slots = models.PositiveSmallIntegerField()
     kinds = ArrayField(models.CharField(max_length=32))
     allowed_models = ArrayField(models.CharField(max_length=200), default=list, blank=True)  # empty: all
-    engine_state = models.CharField(max_length=16, default="starting")  # starting, ready, restarting, off
+    engine_state = models.CharField(max_length=16, default="starting")  # starting, ready, restarting, off, absent
     engine_restarts = models.PositiveIntegerField(default=0)
     device = models.JSONField(default=dict)  # type, name, memory_total_mib, memory_used_mib, utilization, …
     warm_models = models.JSONField(default=list)  # [{"name", "memory_mib"}]

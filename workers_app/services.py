@@ -24,6 +24,7 @@ class Registration:
     slots: int
     kinds: list[str]
     allowed_models: list[str]
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Vitals:
     engine_restarts: int
     stopping: bool
     quarantine_reason: str = ""  # empty: the engine is sound
+    abandoned: int = 0
     device: dict[str, Any] = field(default_factory=dict)
     warm_models: list[dict[str, Any]] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
@@ -51,7 +53,14 @@ class Wish:
 def register(registration: Registration) -> Wish:
     """A start under a known name is a new incarnation. What the operator decided stays, and so does a quarantine."""
     values = {**asdict(registration), "stopping": False, "engine_state": "starting", "engine_restarts": 0}
-    values |= {"started_at": Now(), "heartbeat_at": Now(), "stopped_at": None, "warm_models": [], "device": {}}
+    values |= {
+        "started_at": Now(),
+        "heartbeat_at": Now(),
+        "stopped_at": None,
+        "warm_models": [],
+        "device": {},
+        "abandoned": 0,
+    }
     name = values.pop("name")
     worker, _ = Worker.objects.update_or_create(name=name, defaults=values)
     return Wish(worker.state, worker.state_at, worker.quarantine_reason)

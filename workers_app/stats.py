@@ -10,7 +10,7 @@ from typing import Any
 
 from workers_app import health
 from workers_app.health import Health
-from workers_app.models import Worker, WorkerState
+from workers_app.models import ABSENT, Worker, WorkerState
 
 QUARANTINED = "quarantined"
 EMPTIES = frozenset({WorkerState.DRAINING, WorkerState.RETIRED})
@@ -27,7 +27,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Retired workers are not counted. One that is online counts as at most one of the last three."""
+    """Retired workers are not counted. One that is online counts as at most one of paused, draining and quarantined."""
 
     total: int
     online: int
@@ -36,12 +36,15 @@ class Summary:
     paused: int
     draining: int
     quarantined: int
+    external: int = 0  # online, and handing its work to somebody else's Celery
+    absent: int = 0  # of those: nobody there takes it
 
     @classmethod
     def of(cls, workers: Iterable[Worker], now: datetime) -> Summary:
         counted = [worker for worker in workers if worker.state != WorkerState.RETIRED]
         health_words = Counter(health.of(worker, now) for worker in counted)
-        words = Counter(_held_back(worker) for worker in counted if health.of(worker, now) is Health.ONLINE)
+        online = [worker for worker in counted if health.of(worker, now) is Health.ONLINE]
+        words = Counter(_held_back(worker) for worker in online)
         return cls(
             total=len(counted) - health_words[Health.STOPPED],
             online=health_words[Health.ONLINE],
@@ -50,13 +53,15 @@ class Summary:
             paused=words[WorkerState.PAUSED],
             draining=words[WorkerState.DRAINING],
             quarantined=words[QUARANTINED],
+            external=sum(worker.external for worker in online),
+            absent=sum(worker.engine_state == ABSENT for worker in online),
         )
 
     def word(self, leader: bool) -> str:
         """`down`: nobody is there to start a task. `degraded`: fewer workers take work than should."""
-        if not self.online or not leader:
+        if self.online == self.absent or not leader:
             return "down"
-        missing = self.late or self.lost or self.paused or self.draining or self.quarantined
+        missing = self.late or self.lost or self.paused or self.draining or self.quarantined or self.absent
         return "degraded" if missing else "healthy"
 
 
@@ -74,6 +79,7 @@ def of_worker(worker: Worker, load: Load, now: datetime, to_operator: bool) -> d
         "drained": worker.state in EMPTIES and not total,
         "state_change": _change(worker) if to_operator else None,
         "quarantine": _quarantine(worker),
+        "external": worker.external,
         "stopping": worker.stopping,
         "engine_state": worker.engine_state,
         "engine_restarts": worker.engine_restarts,
@@ -81,6 +87,7 @@ def of_worker(worker: Worker, load: Load, now: datetime, to_operator: bool) -> d
         "active_tasks": load.active,
         "reserved_tasks": load.reserved,
         "scheduled_tasks": 0,
+        "abandoned_tasks": worker.abandoned,
         "total_load": total,
         "kinds": worker.kinds,
         "allowed_models": worker.allowed_models,

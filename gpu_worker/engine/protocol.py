@@ -43,6 +43,8 @@ class Submit:
     parameters: dict[str, Any]
     directory: str
     number: int = 1  # the attempt's number; the simulated runner fails only the first `fail_attempts`
+    task_id: str = ""  # for whoever writes logs elsewhere
+    execution_timeout: float | None = None  # seconds; kept by the worker, and told to an external one
 
 
 @dataclass(frozen=True, slots=True)

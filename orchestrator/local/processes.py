@@ -50,6 +50,17 @@ def worker(environment: Mapping[str, str], number: int) -> Program:
     return Program(f"worker-{number}", command, own, PROJECT, grace=drain + 2.0)
 
 
+def external_pool(environment: Mapping[str, str]) -> tuple[Program, ...]:
+    """One worker for somebody else's Celery, if there is an address of it. It becomes an ordinary worker process."""
+    if not environment.get("EXTERNAL_BROKER_URL"):
+        return ()
+    slots = environment.get("EXTERNAL_SLOTS") or WORKER_SLOTS
+    drain = float(environment.get("WORKER_DRAIN_SECONDS") or DRAIN_TIME)
+    own = {**environment, "WORKER_DRAIN_SECONDS": str(drain), "PYTHONWARNINGS": ROOT_WARNING}
+    command = (sys.executable, "manage.py", "run_external_pool", "--slots", slots)
+    return (Program("external", command, own, PROJECT, grace=drain + 2.0),)
+
+
 def _device(environment: Mapping[str, str], number: int) -> dict[str, str]:
     """One GPU each, in turn; nothing where there is none or where somebody has chosen already."""
     gpus = len(list(GPUS.iterdir())) if GPUS.is_dir() else 0

@@ -75,6 +75,7 @@ def _start(
         processes.web(environment, web_socket.fileno()),
         processes.scheduler(environment),
         *(processes.worker(environment, number + 1) for number in range(configuration.workers)),
+        *processes.external_pool(environment),
     )
     told = (listener.address(web_socket), environment["BASE_URL"], here.data_dir, console)
     threading.Thread(target=ready.announce, args=told, name="ready", daemon=True).start()

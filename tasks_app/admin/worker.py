@@ -18,9 +18,9 @@ DECIDED = ("state", "state_reason")
 
 @admin.register(Worker)
 class WorkerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("name", "health", "state", "state_reason", "quarantined_at", "slots", "engine_state",
-                    "engine_restarts", "heartbeat_at", "started_at")  # fmt: skip
-    list_filter = ("state", "engine_state")
+    list_display = ("name", "health", "state", "state_reason", "quarantined_at", "external", "slots",
+                    "engine_state", "engine_restarts", "heartbeat_at", "started_at")  # fmt: skip
+    list_filter = ("state", "external", "engine_state")
     search_fields = ("name",)
     actions = ("pause", "drain", "retire", "resume")
 

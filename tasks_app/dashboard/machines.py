@@ -39,12 +39,14 @@ def line(summary: Summary, leading: bool) -> str:
         return "No worker is online: tasks are accepted and wait."
     words = ("lost", "late", "quarantined", "paused", "draining")
     missing = [f"{number} {word}" for word in words if (number := getattr(summary, word))]
+    if summary.absent:
+        missing.append(f"{summary.absent} without an external worker behind it")
     return f"{', '.join(missing)}, of {summary.total} workers." if missing else "All systems normal"
 
 
 def _shown(worker: dict[str, Any]) -> dict[str, Any]:
     """With the word for what a person wants to know first, its slots, and what an operator may make of it."""
-    taken = min(worker["total_load"], worker["slots"])
+    taken = min(worker["total_load"] + worker["abandoned_tasks"], worker["slots"])
     slots = {"taken": range(taken), "free": range(worker["slots"] - taken)}
     return {**worker, **slots, "word": _word(worker), "verbs": _verbs(worker)}
 

@@ -100,7 +100,7 @@ def view_of(worker: Worker, taken: Counter[str]) -> WorkerView:
         name=worker.name,
         kinds=frozenset(worker.kinds),
         slots=worker.slots,
-        free_slots=max(0, worker.slots - taken[worker.name]),
+        free_slots=max(0, worker.slots - taken[worker.name] - worker.abandoned),
         allowed_models=frozenset(worker.allowed_models),
         warm=tuple(Loaded(model["name"], int(model.get("memory_mib") or 0)) for model in worker.warm_models),
         memory_total_mib=int(worker.device.get("memory_total_mib") or 0),

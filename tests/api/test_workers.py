@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,12 +11,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from tasks_app.scheduling import leader
+from tasks_app.scheduling import leader, rounds
 from tenants_app.identity import Identity
 from tenants_app.models import Organization
 from tests.api.conftest import client_with, error_of
 from tests.factories import make_key, make_task, make_user, make_worker
-from workers_app.models import Model
+from workers_app.models import Model, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +41,7 @@ def health(client: Client) -> Any:
 def test_without_a_worker_nothing_can_start(api: Client, leading: None) -> None:
     assert health(api) == {
         "status": "down", "total_workers": 0, "online_workers": 0, "late_workers": 0, "lost_workers": 0,
-        "paused_workers": 0, "draining_workers": 0, "quarantined_workers": 0,
+        "paused_workers": 0, "draining_workers": 0, "quarantined_workers": 0, "external_workers": 0, "workers": {},
         "queue_info": {"gpu_queue": {"length": 0, "oldest_seconds": 0.0}}, "scheduler": {"leader": True},
     }  # fmt: skip
 
@@ -198,6 +199,33 @@ def test_a_wrong_order_names_the_field_and_does_nothing(operator: Client, body: 
     make_worker("gpu-1")
     assert error_of(steer(operator, body), 400, "invalid_input")["param"] == param
     assert operator.get("/workers/gpu-1").json()["state"] == "active"
+
+
+# ---------------------------------------------------------------- external pools
+
+
+def test_an_external_pool_says_so_and_what_it_cannot_stop_takes_a_slot(api: Client, leading: None) -> None:
+    make_worker("own", engine_state="ready")
+    make_worker("theirs", engine_state="ready", external=True, abandoned=1)
+    shown = health(api)
+    assert (shown["status"], shown["external_workers"]) == ("healthy", 1)
+    assert shown["workers"]["theirs"] == {"status": "online", "external": True}
+    assert shown["workers"]["own"] == {"status": "online", "external": False}
+    workers = {row["name"]: row for row in api.get("/workers/").json()["results"]}
+    assert (workers["theirs"]["external"], workers["theirs"]["abandoned_tasks"]) == (True, 1)
+    free = {view.name: view.free_slots for view in rounds.ready(Worker.objects.all(), Counter())}
+    assert free == {"own": 4, "theirs": 3}
+
+
+@pytest.mark.parametrize(("beside", "word"), [(True, "degraded"), (False, "down")])
+def test_an_external_pool_that_nobody_is_behind_gets_no_work(
+    api: Client, leading: None, beside: bool, word: str
+) -> None:
+    make_worker("theirs", engine_state="absent", external=True)
+    if beside:
+        make_worker("own", engine_state="ready")
+    assert health(api)["status"] == word
+    assert "theirs" not in {view.name for view in rounds.ready(Worker.objects.all(), Counter())}
 
 
 def test_models_are_listed_without_the_disabled_ones(api: Client, catalogue: None) -> None:

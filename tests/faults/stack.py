@@ -75,6 +75,11 @@ class Stack:
         rest = ["--without-gossip", "--without-mingle", "--prefetch-multiplier", "1", "--loglevel", "INFO"]
         self.spawn(name, "-m", *command, "--hostname", f"{name}@test", *rest, **({"ENGINE_PRELOAD": "0"} | env))
 
+    def start_external_pool(self, broker_url: str, name: str = "theirs", slots: int = 2, **env: str) -> None:
+        """A worker of ours whose engine is the Celery at `broker_url`."""
+        own = {"EXTERNAL_BROKER_URL": broker_url, "WORKER_EXTERNAL": "true"}
+        self.start_worker(name, slots, **own, **env)
+
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         self.processes[name].send_signal(number)
         if number == signal.SIGKILL:
@@ -170,14 +175,15 @@ class Stack:
 
     def is_ready(self, workers: int) -> bool:
         try:
-            return self.api.get("/readyz").status_code == 200 and self.ready_engines() == workers
+            probe = "/readyz" if workers else "/healthz"  # without a worker it is not ready
+            return self.api.get(probe).status_code == 200 and self.ready_engines() == workers
         except httpx.TransportError:
             return False
 
     def settle(self) -> None:
         """Everything runs, every task has ended, and the oracle has nothing to say."""
         self.restore()
-        wait_until(self._all_ended, 60, "all tasks to end")
+        wait_until(self.all_ended, 60, "all tasks to end")
         oracle.check(self.servers.database_url, self.artifacts)
         if self.orphans():
             self.manage("collect_orphans", "--older-than", "0")
@@ -191,7 +197,7 @@ class Stack:
     def orphans(self) -> set[str]:
         return oracle.orphans(self.servers.database_url, self.artifacts)
 
-    def _all_ended(self) -> bool:
+    def all_ended(self) -> bool:
         return self.query("SELECT count(*) FROM tasks_app_task WHERE completed_at IS NULL") == [(0,)]
 
     def query(self, statement: LiteralString, *values: object) -> list[tuple[Any, ...]]:

@@ -17,6 +17,11 @@ class WorkerOrder(Strict):
     reason = Text(0, 500, default="", help_text="Shown to operators beside the state.")
 
 
+class WorkerHealth(s.Serializer[Any]):
+    status = s.ChoiceField(choices=["online", "late", "lost", "stopped"])
+    external = s.BooleanField(help_text="It hands its tasks to somebody else's Celery.")
+
+
 class WorkersHealth(s.Serializer[Any]):
     status = s.ChoiceField(choices=["healthy", "degraded", "down"])
     total_workers = s.IntegerField()
@@ -26,6 +31,8 @@ class WorkersHealth(s.Serializer[Any]):
     paused_workers = s.IntegerField()
     draining_workers = s.IntegerField()
     quarantined_workers = s.IntegerField(help_text="Their engine fails its self-check; they get no work.")
+    external_workers = s.IntegerField(help_text="Online, and handing their tasks to somebody else's Celery.")
+    workers = s.DictField(child=WorkerHealth())
     queue_info = QueueInfo()
     scheduler = SchedulerState()
 
@@ -63,6 +70,7 @@ class WorkerStats(s.Serializer[Any]):
     state = s.ChoiceField(choices=WorkerState.values, help_text="What the operator wants of it.")
     drained = s.BooleanField(help_text="Draining or retired, and nothing is left on it.")
     state_change = nullable(StateChange, help_text="Who said so last; told to operators only.")
+    external = s.BooleanField(help_text="It hands its tasks to somebody else's Celery.")
     quarantine = nullable(Quarantine, help_text="Since when its engine fails its self-check, and how.")
     stopping = s.BooleanField()
     engine_state = s.ChoiceField(choices=["starting", "ready", "restarting", "off"])
@@ -71,6 +79,7 @@ class WorkerStats(s.Serializer[Any]):
     active_tasks = s.IntegerField(help_text="Running or being cancelled.")
     reserved_tasks = s.IntegerField(help_text="Dispatched, not claimed yet.")
     scheduled_tasks = s.IntegerField(help_text="Always 0: what is to run later waits in the queue, not on a worker.")
+    abandoned_tasks = s.IntegerField(help_text="Ended here, and still running where nobody could stop them.")
     total_load = s.IntegerField()
     kinds = s.ListField(child=s.CharField())
     allowed_models = s.ListField(child=s.CharField())

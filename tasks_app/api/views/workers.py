@@ -17,7 +17,7 @@ from tasks_app.api.documents import workers as documents
 from tasks_app.api.errors import NotFound
 from tasks_app.api.shapes.workers import WorkerOrder
 from tasks_app.scheduling import leader
-from workers_app import stats
+from workers_app import health, stats
 from workers_app.models import Worker, WorkerState
 from workers_app.selectors import find_worker, present_workers
 from workers_app.stats import Load, Summary
@@ -29,7 +29,8 @@ class WorkersHealthView(APIView):
     @documents.workers_health
     def get(self, request: Request) -> Response:
         query.refuse_unknown(request.query_params, ())
-        summary = Summary.of(present_workers(), timezone.now())
+        workers, now = list(present_workers()), timezone.now()
+        summary = Summary.of(workers, now)
         leading = leader.exists()
         return Response(
             {
@@ -41,6 +42,8 @@ class WorkersHealthView(APIView):
                 "paused_workers": summary.paused,
                 "draining_workers": summary.draining,
                 "quarantined_workers": summary.quarantined,
+                "external_workers": summary.external,
+                "workers": {row.name: {"status": health.of(row, now), "external": row.external} for row in workers},
                 "queue_info": selectors.queue_info(),
                 "scheduler": {"leader": leading},
             }
