@@ -1,4 +1,6 @@
-"""Writing the event log. Called inside the transaction of the change, by `transitions` and `services.submit` only."""
+"""Writing the event log, and with a final event the outbox of webhooks. Called inside the transaction of the change, by
+`transitions` and `services.submit` only.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from django.db import connection, transaction
 from tasks_app import hints
 from tasks_app.sql import as_json
 from tasks_app.states import FINAL
+from tenants_app.ids import uuid7
 
 CREATED = "task.created"
 DISPATCHED = "task.dispatched"
@@ -19,11 +22,27 @@ RETRYING = "task.retrying"
 REQUEUED = "task.requeued"  # taken back before it started; costs no attempt
 CANCELLING = "task.cancelling"
 FINAL_TYPES = {status: f"task.{status}" for status in FINAL}
+_ENDS = frozenset(FINAL_TYPES.values())
 
 APPEND = """
 INSERT INTO tasks_app_taskevent (task_id, seq, type, data, at)
 SELECT e.task_id, e.seq, e.type, e.data, now()
   FROM jsonb_to_recordset(%s::jsonb) AS e(task_id uuid, seq int, type text, data jsonb)
+"""
+
+# Whatever ends a task passes here, so here its webhook is promised: in this statement, because a second one would cost
+# every finish a round trip, and most tasks have no webhook.
+APPEND_AND_PROMISE = """
+WITH e AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS e(task_id uuid, seq int, type text, data jsonb, delivery_id uuid)),
+appended AS (
+    INSERT INTO tasks_app_taskevent (task_id, seq, type, data, at) SELECT task_id, seq, type, data, now() FROM e)
+INSERT INTO tasks_app_webhookdelivery
+       (id, task_id, organization_id, host, state, tries, tries_before, last_error)
+SELECT e.delivery_id, t.id, t.organization_id,
+       COALESCE(left(lower(substring(t.webhook_url FROM '://([^/?#]+)')), 300), ''), 'pending', 0, 0, ''
+  FROM e JOIN tasks_app_task t ON t.id = e.task_id
+ WHERE e.delivery_id IS NOT NULL AND t.webhook_url IS NOT NULL
 """
 
 
@@ -35,8 +54,16 @@ def append(events: Iterable[tuple[UUID, int, str, dict[str, Any]]]) -> None:
     events = list(events)
     if not events:
         return
-    rows = [{"task_id": task, "seq": seq, "type": kind, "data": data} for task, seq, kind, data in events]
+    ended = {task: kind in _ENDS for task, _, kind, _ in events}
+    statement = APPEND_AND_PROMISE if any(ended.values()) else APPEND
     with connection.cursor() as cursor:
-        cursor.execute(APPEND, [as_json(rows)])
-    tasks = {task: kind in FINAL_TYPES.values() for task, _, kind, _ in events}
-    transaction.on_commit(lambda: hints.changed(tasks))
+        cursor.execute(statement, [as_json([_record(*event) for event in events])])
+        promised = cursor.rowcount if statement is APPEND_AND_PROMISE else 0
+    transaction.on_commit(lambda: hints.changed(ended))
+    if promised:
+        transaction.on_commit(hints.wake_webhooks)
+
+
+def _record(task: UUID, seq: int, kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    record = {"task_id": task, "seq": seq, "type": kind, "data": data}
+    return {**record, "delivery_id": uuid7()} if kind in _ENDS else record

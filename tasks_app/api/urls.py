@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.urls import URLPattern, re_path
@@ -11,10 +12,11 @@ from tasks_app.api.views.models import ModelsView
 from tasks_app.api.views.operations import MetricsView, WorkersHealthView, WorkersStatsView, WorkersView
 from tasks_app.api.views.tasks import TasksView, TaskView
 from tasks_app.api.views.verbs import AttemptsView, CancelView, RetryView
+from tasks_app.api.views.webhooks import WebhookResendView, WebhookSecretView, WebhooksView
 
 
 def _at(path: str, view: Any, name: str) -> URLPattern:
-    pattern = path.replace("<task_id>", "(?P<task_id>[^/]+)").replace("<artifact_id>", "(?P<artifact_id>[^/]+)")
+    pattern = re.sub(r"<(\w+)>", r"(?P<\1>[^/]+)", path)
     route: URLPattern = re_path(f"^{pattern}/?$", view.as_view(), name=name)
     return route
 
@@ -32,4 +34,7 @@ urlpatterns = [
     _at("artifacts/<artifact_id>", ArtifactView, "api-artifact"),
     _at("models", ModelsView, "api-models"),
     _at("workers", WorkersView, "api-workers"),
+    _at("webhooks", WebhooksView, "api-webhooks"),
+    _at("webhooks/secret", WebhookSecretView, "api-webhook-secret"),
+    _at("webhooks/<delivery_id>/resend", WebhookResendView, "api-webhook-resend"),
 ]

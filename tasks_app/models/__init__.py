@@ -1,6 +1,6 @@
 """Rows of what is asked: the task, its attempts, its event log, its artifacts, and what deleted tasks had cost.
 
-And rows of what the scheduler has to keep: pauses, shares, learnt times.
+And rows of what the scheduler has to keep: pauses, shares, learnt times. And the outbox of webhooks.
 """
 
 from tasks_app.models.artifact import Artifact
@@ -10,10 +10,13 @@ from tasks_app.models.pause import Pause, PauseKind
 from tasks_app.models.scheduling import LearntTime, ShareAccount
 from tasks_app.models.task import Task
 from tasks_app.models.usage import UsageRecord
+from tasks_app.models.webhook import DeliveryState, GoneEndpoint, WebhookDelivery, WebhookSecret
 
 __all__ = [
     "Artifact",
     "Attempt",
+    "DeliveryState",
+    "GoneEndpoint",
     "LearntTime",
     "Pause",
     "PauseKind",
@@ -21,4 +24,6 @@ __all__ = [
     "Task",
     "TaskEvent",
     "UsageRecord",
+    "WebhookDelivery",
+    "WebhookSecret",
 ]

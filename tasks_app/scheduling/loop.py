@@ -10,25 +10,26 @@ import time
 from itertools import cycle
 
 import psycopg
-import redis
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
 from tasks_app import hints, orphans, transitions
+from tasks_app.doorbell import Doorbell
 from tasks_app.scheduling import books, rounds
 from tasks_app.scheduling.leader import Leadership
 from tasks_app.scheduling.memory import Memory
+from tasks_app.webhooks import retention
 
 log = structlog.get_logger(__name__)
-SWEEP_INTERVAL = 60.0  # seconds between two folders of the artifact storage that are looked through
+SWEEP_INTERVAL = 60.0  # seconds between two looks at what has become old: a folder of the storage, some old rows
 
 
 class Scheduler:
     def __init__(self) -> None:
         self._leadership = Leadership()
-        self._doorbell = Doorbell()
+        self._doorbell = Doorbell(hints.WAKE)
         self._stop = threading.Event()
         self._leading_since: float | None = None  # monotonic; healthy and leading without a break since then
         self._memory: Memory | None = None  # of this leadership
@@ -83,39 +84,10 @@ class Scheduler:
         if now - self._swept_at < SWEEP_INTERVAL:
             return
         self._swept_at = now
+        retention.remove_old()
         try:
             removed = orphans.sweep(next(self._folders))
         except OSError as error:  # the storage's trouble is not the scheduler's
             log.warning("orphans_not_swept", reason=str(error))
         else:
             log.info("orphans_swept", removed=removed)
-
-
-class Doorbell:
-    """Wakes the scheduler on a hint. Without Redis it never rings, and the loop looks by itself."""
-
-    def __init__(self) -> None:
-        self._rung = threading.Event()
-
-    def start(self) -> None:
-        threading.Thread(target=self._listen, name="doorbell", daemon=True).start()
-
-    def ring(self) -> None:
-        self._rung.set()
-
-    def wait(self, seconds: float) -> None:
-        self._rung.wait(seconds)
-        self._rung.clear()
-
-    def _listen(self) -> None:
-        client = hints.connect()
-        while client is not None:
-            try:
-                with client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]
-                    subscription.subscribe(hints.WAKE)
-                    while True:
-                        if subscription.get_message(timeout=5.0):
-                            self.ring()
-            except redis.RedisError as error:
-                log.info("hints_away", reason=str(error))
-                time.sleep(hints.PAUSE_AFTER_ERROR)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.http import QueryDict
 from django.utils.http import parse_etags
 from rest_framework import status
 from rest_framework.request import Request
@@ -13,6 +12,7 @@ from tasks_app import selectors, services
 from tasks_app.api import query, render
 from tasks_app.api.access import identity_of, task_or_404
 from tasks_app.api.documents import tasks as documents
+from tasks_app.api.paging import link
 from tasks_app.realtime.holding import hold_while_unchanged
 from tasks_app.schemas import submission
 from tasks_app.selectors import Shown
@@ -36,8 +36,8 @@ class TasksView(APIView):
         return Response(
             {
                 "results": [render.task(shown) for shown in page.tasks],
-                "next": _link(request, "before", page.tasks[-1]) if page.older and page.tasks else None,
-                "previous": _link(request, "after", page.tasks[0]) if page.newer and page.tasks else None,
+                "next": link(request, "before", page.tasks[-1].task.pk) if page.older and page.tasks else None,
+                "previous": link(request, "after", page.tasks[0].task.pk) if page.newer and page.tasks else None,
             }
         )
 
@@ -74,12 +74,3 @@ def created(shown: Shown) -> Response:
     response = Response(render.task(shown), status=status.HTTP_201_CREATED)
     response["Location"] = f"/tasks/{shown.task.pk}"
     return response
-
-
-def _link(request: Request, direction: str, shown: Shown) -> str:
-    """This list's address, moved on to beyond a row of it."""
-    asked: QueryDict = request.query_params.copy()
-    for name in ("before", "after"):
-        asked.pop(name, None)
-    asked[direction] = str(shown.task.pk)
-    return request.build_absolute_uri(f"{request.path}?{asked.urlencode()}")
