@@ -74,6 +74,7 @@ def _start(
     supervisor.start(
         processes.web(environment, web_socket.fileno()),
         processes.scheduler(environment),
+        processes.webhooks(environment),
         *(processes.worker(environment, number + 1) for number in range(configuration.workers)),
     )
     told = (listener.address(web_socket), environment["BASE_URL"], here.data_dir, console)

@@ -2,5 +2,6 @@
 
 from tasks_app.admin.celery_results import ReadOnlyTaskResultAdmin
 from tasks_app.admin.task import TaskAdmin
+from tasks_app.admin.webhooks import WebhookDeliveryAdmin
 
-__all__ = ["ReadOnlyTaskResultAdmin", "TaskAdmin"]
+__all__ = ["ReadOnlyTaskResultAdmin", "TaskAdmin", "WebhookDeliveryAdmin"]

@@ -30,7 +30,7 @@ class Message:
 
 
 def post(message: Message) -> Answer:
-    """Follows no redirect. Takes WEBHOOK_TIMEOUT_SECONDS at most whatever the receiver does, plus the resolver's time."""
+    """Follows no redirect. Whatever the receiver does: WEBHOOK_TIMEOUT_SECONDS at most, and the resolver's time."""
     if problem := problem_with(message.url):  # it was stored when the rules were others
         return Answer(problem=f"The address {problem}.", refused=True)
     plain = httpcore.SyncBackend() if settings.ALLOW_PRIVATE_WEBHOOK_HOSTS else PublicOnly()
@@ -42,14 +42,15 @@ def post(message: Message) -> Answer:
         return Answer(problem=f"The address is refused: {error}", refused=True)
     except httpcore.TimeoutException:
         return Answer(problem=f"The receiver did not answer within {settings.WEBHOOK_TIMEOUT_SECONDS:g} s.")
-    except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+    except (httpcore.NetworkError, httpcore.ProtocolError, OSError, UnicodeError) as error:
         return Answer(problem=f"The receiver cannot be reached: {str(error) or type(error).__name__}")
 
 
 def _exchange(pool: httpcore.ConnectionPool, message: Message) -> Answer:
     parts = httpx.URL(message.url)  # names with other letters than ASCII become the ones that resolvers know
     url = httpcore.URL(scheme=parts.raw_scheme, host=parts.raw_host, port=parts.port, target=parts.raw_path)
-    with pool.stream("POST", url, headers=[*HEADERS, *message.headers.items()], content=message.body) as response:
+    sent = [("Host", parts.netloc.decode()), *HEADERS, *message.headers.items()]
+    with pool.stream("POST", url, headers=sent, content=message.body) as response:
         headers = {name.lower(): value for name, value in response.headers}
         _read(response)
         return Answer(response.status, retry_after=seconds_of(headers.get(b"retry-after", b"").decode("latin-1")))

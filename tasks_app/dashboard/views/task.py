@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from tasks_app import selectors
 from tasks_app.dashboard import curl, form_values, live, timeline, waiting
 from tasks_app.dashboard.access import signed_in, task_or_404
-from tasks_app.models import Artifact, Task
+from tasks_app.models import Artifact, Task, WebhookDelivery
 from tasks_app.retries import RETRYABLE
 from tasks_app.selectors import Shown
 from tasks_app.states import ACTIVE, FINAL, Status
@@ -60,6 +60,7 @@ def _context(request: HttpRequest, shown: Shown, why: str) -> dict[str, Any]:
         "attempts": attempts,
         "events": [(event, orjson.dumps(event.data).decode()) for event in task.events.order_by("seq")],
         "result_template": select_template([f"{RESULTS}/{task.task_type}.html", f"{RESULTS}/other.html"]),
+        "delivery": WebhookDelivery.objects.filter(task=task).first() if task.webhook_url else None,
         "outputs": [_output(row, task) for row in shown.outputs],
         "source": _source(task),
         "parameters": {name: text for name, text in form_values.typed_of(task.parameters).items() if text},
