@@ -67,6 +67,11 @@ class WebhookDelivery(models.Model):
     def __str__(self) -> str:
         return f"{self.state} {self.id}"
 
+    @property
+    def is_fresh(self) -> bool:
+        """Its first try has not ended: whoever looks at it may wait for that."""
+        return self.state == DeliveryState.PENDING and not self.last_error
+
 
 class GoneEndpoint(models.Model):
     """An address that answered 410: nothing is sent there until somebody sends a delivery to it again by hand."""

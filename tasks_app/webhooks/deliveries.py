@@ -24,19 +24,20 @@ from tasks_app.webhooks.verdicts import Answer, Verdict
 LOOKED_AT = 500  # due rows that a claim chooses from
 CLAIM_FACTOR = 3  # time-outs that a claim lasts: one for the exchange, the rest for the resolver and for noting it
 
+# statement_timestamp() is what Django writes for Now().
 CLAIM = """
 WITH due AS MATERIALIZED (
     SELECT id, host, due_at FROM tasks_app_webhookdelivery
-     WHERE state = 'pending' AND due_at <= now() AND host <> ALL(%s) ORDER BY due_at LIMIT %s),
+     WHERE state = 'pending' AND due_at <= statement_timestamp() AND host <> ALL(%s) ORDER BY due_at, id LIMIT %s),
 ranked AS (
     SELECT id, due_at, row_number() OVER (PARTITION BY host ORDER BY due_at, id)
                        + COALESCE((%s::jsonb ->> host)::int, 0) AS place FROM due),
-picked AS MATERIALIZED (SELECT id FROM ranked WHERE place <= %s ORDER BY due_at LIMIT %s),
+picked AS MATERIALIZED (SELECT id FROM ranked WHERE place <= %s ORDER BY due_at, id LIMIT %s),
 locked AS MATERIALIZED (
     SELECT d.id FROM tasks_app_webhookdelivery d JOIN picked ON picked.id = d.id
-     WHERE d.state = 'pending' AND d.due_at <= now() FOR UPDATE OF d SKIP LOCKED)
+     WHERE d.state = 'pending' AND d.due_at <= statement_timestamp() FOR UPDATE OF d SKIP LOCKED)
 UPDATE tasks_app_webhookdelivery d
-   SET tries = d.tries + 1, due_at = now() + make_interval(secs => %s)
+   SET tries = d.tries + 1, due_at = statement_timestamp() + make_interval(secs => %s)
   FROM locked WHERE d.id = locked.id
 RETURNING d.id, d.task_id, d.organization_id, d.host, d.tries, d.tries_before
 """
