@@ -15,9 +15,6 @@ from tests.receiver import Receiver, answer, drip_body, drip_head, flood, hang, 
 pytestmark = pytest.mark.faults
 # a tenth of the time-out; tries after 0.1 s, 0.6 s, 2.4 s, …
 QUICK = {"WEBHOOK_TIMEOUT_SECONDS": "1", "WEBHOOK_RETRY_FACTOR": "0.02"}
-    "WEBHOOK_TIMEOUT_SECONDS": "1",
-    "WEBHOOK_RETRY_FACTOR": "0.02",
-}  # a tenth of the time-out; tries after 0.1 s, 0.6 s
 
 
 @pytest.fixture
