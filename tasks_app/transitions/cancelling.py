@@ -21,7 +21,7 @@ UPDATE tasks_app_task
                                    'stopped_at', now(), 'mode', 'dequeued') END,
        last_seq = last_seq + 1
  WHERE id = ANY(%s) AND status IN ('pending', 'dispatched', 'running')
-RETURNING id, last_seq, status, worker, attempt_id, cancellation
+RETURNING id, last_seq, status, worker, attempt_id, cancellation, webhook_url IS NOT NULL AS has_webhook
 """
 
 
@@ -32,7 +32,8 @@ def request_cancel(task_ids: Sequence[UUID], by: str) -> list[Any]:
     A task that is missing from them was cancelling, cancelled or finished already: read it to tell which.
     """
     rows = returning(REQUEST, [list(task_ids)])
-    events.append((r.id, r.last_seq, _event_type(r.status), {"by": by}) for r in rows)
+    happened = [(r.id, r.last_seq, _event_type(r.status), {"by": by}) for r in rows]
+    events.append(happened, webhooks=[r.id for r in rows if r.has_webhook])
     return rows
 
 

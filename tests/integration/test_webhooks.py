@@ -14,9 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from standardwebhooks import Webhook
 
-from tasks_app import services, transitions
+from tasks_app import events, services, transitions
 from tasks_app.models import GoneEndpoint, Task, WebhookDelivery, WebhookSecret
-from tasks_app.outcomes import Cancelled, Completed
+from tasks_app.outcomes import Cancelled, Completed, Returned
 from tasks_app.states import ACTIVE, FINAL, CancelMode
 from tasks_app.webhooks import deliveries, messages, retention, signing
 from tasks_app.webhooks.verdicts import Answer, verdict_on
@@ -82,6 +82,18 @@ def test_a_task_without_an_address_costs_no_row_and_no_statement():
         counts.append(len(queries))
     assert counts[0] == counts[1]
     assert WebhookDelivery.objects.get().task_id == with_one.task_id
+
+
+def test_an_end_of_which_nobody_says_whether_it_has_a_webhook_is_refused():
+    task = make_task(webhook_url=URL)
+    with pytest.raises(AssertionError):
+        events.append([(task.pk, 2, "task.completed", {})])
+
+
+def test_a_task_that_goes_back_to_the_queue_promises_nothing_yet():
+    claimed = start(make_task(webhook_url=URL))
+    assert end(claimed, Returned("stopping")) == "pending"
+    assert not WebhookDelivery.objects.exists()
 
 
 def test_the_loser_of_a_finish_promises_nothing():
