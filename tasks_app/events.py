@@ -48,8 +48,8 @@ SELECT e.delivery_id, t.id, t.organization_id,
 def append(events: Iterable[tuple[UUID, int, str, dict[str, Any]]], webhooks: Collection[UUID] | None = None) -> None:
     """Each event is (task id, seq, type, data); `seq` is the task's `last_seq` as its own UPDATE returned it.
 
-    Whoever ends tasks passes the ids of those that have a webhook, be it none; of what ended it is promised here, in the
-    same transaction. The hints go out after the commit, so that whoever follows them finds the rows.
+    Whoever ends tasks passes the ids of those that have a webhook, be it none; to those that ended it is promised, in
+    the same transaction. The hints go out after the commit, so that whoever follows them finds the rows.
     """
     events = list(events)
     if not events:

@@ -99,6 +99,6 @@ RETURNING id, last_seq, webhook_url IS NOT NULL AS has_webhook
 def expire() -> list[Any]:
     """pending → expired for tasks whose start deadline passed."""
     rows = returning(EXPIRE, [BATCH])
-    happened = [(r.id, r.last_seq, events.FINAL_TYPES[Status.EXPIRED], {}) for r in rows]
-    events.append(happened, webhooks=[r.id for r in rows if r.has_webhook])
+    ended = events.FINAL_TYPES[Status.EXPIRED]
+    events.append([(r.id, r.last_seq, ended, {}) for r in rows], webhooks=[r.id for r in rows if r.has_webhook])
     return rows

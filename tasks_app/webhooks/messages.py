@@ -17,8 +17,8 @@ from tenants_app.models import Organization
 
 def of(claimed: Claimed) -> Message | None:
     """None if the task is there no more."""
-    organization = Organization.objects.get(pk=claimed.organization_id)
-    shown = selectors.find_task(Identity(organization, None, "webhook"), claimed.task_id)
+    owner = Identity(Organization(pk=claimed.organization_id), None, "webhook")
+    shown = selectors.find_task(owner, claimed.task_id)
     if shown is None or shown.task.webhook_url is None:
         return None
     event = TaskEvent.objects.get(task=shown.task, seq=shown.task.last_seq)  # the final event is the last one
