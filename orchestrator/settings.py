@@ -162,6 +162,10 @@ MAX_IMAGE_BYTES = 14 * 1024 * 1024
 MAX_IMAGE_PIXELS = 64_000_000
 # Workers download the images that clients name; only public addresses, unless an intranet wants otherwise.
 ALLOW_PRIVATE_IMAGE_HOSTS = env.bool("ALLOW_PRIVATE_IMAGE_HOSTS", False)
+# The same for webhooks, which go to addresses that clients name.
+ALLOW_PRIVATE_WEBHOOK_HOSTS = env.bool("ALLOW_PRIVATE_WEBHOOK_HOSTS", False)
+WEBHOOK_TIMEOUT_SECONDS = env.float("WEBHOOK_TIMEOUT_SECONDS", 10.0)  # for a whole exchange with a receiver
+WEBHOOK_RETRY_FACTOR = env.float("WEBHOOK_RETRY_FACTOR", 1.0)  # stretches the times between two tries
 WEB_THREADS = env.int("WEB_THREADS", 12)  # of one web process; fewer than DATABASE_POOL_SIZE, so that none waits long
 
 # ---------------------------------------------------------------- files
@@ -219,6 +223,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "FailureCode": "tasks_app.schemas.bulk.CODES",
         "WorkerHealthWord": ["online", "late", "lost", "stopped"],
+        "WorkerState": "workers_app.models.WorkerState",
+        "DeliveryState": "tasks_app.models.DeliveryState",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -84,10 +84,10 @@ def _not_yet(task: Task, moment: datetime) -> Explanation:
 
 
 def _in_line(task: Task, seen: Outlook) -> Explanation:
-    unseen = Stage.BEHIND_OTHERS if seen.forecast is None else Stage.NEXT
+    unseen = Stage.BEHIND_OTHERS if seen.ahead else Stage.NEXT
     told = Explanation(seen.reason or unseen)
     if seen.forecast is None:
-        told = replace(told, more_than=seen.ahead)
+        told = replace(told, more_than=seen.ahead or None)
     else:
         told = replace(told, position=seen.forecast.position, own_position=seen.forecast.own)
         if seen.learnt and seen.reason not in STANDING_STILL:

@@ -1,7 +1,8 @@
-"""Live hints over Redis: "these tasks changed", "scheduler, look now". Sent by a background thread after a commit.
+"""Live hints over Redis: "these tasks changed", "scheduler, look now", "a webhook is due".
 
-Any of them may be lost, late or doubled: whoever listens re-reads the database, and looks by itself every second
-anyway. So nothing here ever blocks or fails a caller, and what does not fit into the queue is dropped.
+Sent by a background thread after a commit. Any of them may be lost, late or doubled: whoever listens re-reads the
+database, and looks by itself every second anyway. So nothing here ever blocks or fails a caller, and what does not fit
+into the queue is dropped.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from django.conf import settings
 
 CHANGED = "baton:changed"  # payload: task ids, separated by spaces; with a ! before it: has ended or is gone
 WAKE = "baton:wake"  # payload: empty
+WEBHOOKS = "baton:webhooks"  # payload: empty
 QUEUE_SIZE = 10_000  # hints; more than that is no longer live
 PAUSE_AFTER_ERROR = 1.0  # seconds
 log = structlog.get_logger(__name__)
@@ -84,3 +86,9 @@ def wake_scheduler() -> None:
     """Call after the commit of a submit, and when a slot became free."""
     if settings.REDIS_URL:
         _publisher.put(WAKE, "")
+
+
+def wake_webhooks() -> None:
+    """Call after a commit that promised a webhook."""
+    if settings.REDIS_URL:
+        _publisher.put(WEBHOOKS, "")

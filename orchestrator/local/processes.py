@@ -1,4 +1,4 @@
-"""Baton's own processes: web, scheduler and workers, as command lines.
+"""Baton's own processes: web, scheduler, the sender of webhooks and workers, as command lines.
 
 Called by `stack`.
 """
@@ -34,6 +34,10 @@ def web(environment: Mapping[str, str], listener: int) -> Program:
 
 def scheduler(environment: Mapping[str, str]) -> Program:
     return Program("scheduler", (sys.executable, "manage.py", "run_scheduler"), environment, PROJECT)
+
+
+def webhooks(environment: Mapping[str, str]) -> Program:
+    return Program("webhooks", (sys.executable, "manage.py", "run_webhooks"), environment, PROJECT)
 
 
 def worker(environment: Mapping[str, str], number: int) -> Program:

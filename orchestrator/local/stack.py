@@ -74,6 +74,7 @@ def _start(
     supervisor.start(
         processes.web(environment, web_socket.fileno()),
         processes.scheduler(environment),
+        processes.webhooks(environment),
         *(processes.worker(environment, number + 1) for number in range(configuration.workers)),
         *processes.external_pool(environment),
     )

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from tasks_app.admin.read_only import ReadOnly
-from tasks_app.models import Artifact, Attempt, TaskEvent
+from tasks_app.models import Artifact, Attempt, TaskEvent, WebhookDelivery
 
 
 class AttemptInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
@@ -44,6 +44,15 @@ class ArtifactInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     @admin.display(description="content")
     def shown(self, artifact: Artifact) -> str:
         return show(artifact)
+
+
+class DeliveryInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    model = WebhookDelivery
+    fields = ("state", "tries", "last_status", "last_error", "due_at", "ended_at")
+    verbose_name_plural = "webhook"
+    extra = 0
+    can_delete = False
+    show_change_link = True
 
 
 def show(artifact: Artifact) -> str:

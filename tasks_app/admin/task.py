@@ -16,7 +16,7 @@ from django.utils.html import format_html
 
 from tasks_app import bulk, services
 from tasks_app.admin.filters import FILTERS
-from tasks_app.admin.inlines import ArtifactInline, AttemptInline, EventInline
+from tasks_app.admin.inlines import ArtifactInline, AttemptInline, DeliveryInline, EventInline
 from tasks_app.admin.paging import CappedPaginator
 from tasks_app.admin.read_only import ReadOnly
 from tasks_app.bulk import Selection
@@ -47,13 +47,14 @@ class TaskAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     list_per_page = 50
     show_full_result_count = False
     ordering = ("-id",)
-    inlines = (ArtifactInline, AttemptInline, EventInline)
+    inlines = (ArtifactInline, AttemptInline, DeliveryInline, EventInline)
     actions = ("cancel_selected", "retry_selected", "retry_same_cause")
     change_form_template = "admin/tasks_app/task/change_form.html"
     fieldsets = (
         (None, {"fields": ("page", "status", "phase", "text", "failure", "progress", "cancellation", "result")}),
         ("Asked", {"fields": ("organization", "user", "task_type", "model", "input", "parameters", "priority",
-                              "execution_timeout", "start_timeout", "max_attempts", "metadata", "retry_of")}),
+                              "execution_timeout", "start_timeout", "max_attempts", "webhook_url", "metadata",
+                              "retry_of")}),
         ("Worked on", {"fields": ("worker", "attempt", "free_attempts", "engine_deaths", "created_at", "not_before",
                                   "start_deadline", "dispatched_at", "started_at", "completed_at",
                                   "lease_expires_at")}),

@@ -10,8 +10,9 @@ from rest_framework.request import Request
 
 from tasks_app import batches, selectors
 from tasks_app.api.errors import NotFound
-from tasks_app.models import Artifact, Batch
+from tasks_app.models import Artifact, Batch, WebhookDelivery
 from tasks_app.selectors import Shown
+from tasks_app.webhooks import log
 from tenants_app.identity import Identity
 
 
@@ -46,6 +47,13 @@ def artifact_or_404(request: Request, artifact_id: str) -> Artifact:
     if artifact is None:
         raise NotFound(f"There is no artifact {artifact_id}.")
     return artifact
+
+
+def delivery_or_404(request: Request, delivery_id: str) -> WebhookDelivery:
+    delivery = log.find(identity_of(request), _uuid(delivery_id, "delivery"))
+    if delivery is None:
+        raise NotFound(f"There is no delivery {delivery_id}.")
+    return delivery
 
 
 def _uuid(text: str, kind: str) -> UUID:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks_app.models import Artifact, Attempt, Task
+from tasks_app.models import Artifact, Attempt, DeliveryState, Task, WebhookDelivery
 from tasks_app.retries import RETRYABLE, FailureCode
 from tasks_app.selectors import Shown
 from workers_app.models import Model
@@ -108,6 +108,21 @@ def attempt(row: Attempt) -> dict[str, Any]:
         "error": _failure(row.error) if row.error else None,
         "model_load_seconds": row.model_load_seconds,
         "inference_seconds": row.inference_seconds,
+    }
+
+
+def delivery(row: WebhookDelivery) -> dict[str, Any]:
+    return {
+        "delivery_id": row.id,
+        "task_id": row.task_id,
+        "url": row.task.webhook_url,
+        "state": row.state,
+        "tries": row.tries,
+        "last_status": row.last_status,
+        "last_error": row.last_error or None,
+        "next_try_at": row.due_at if row.state == DeliveryState.PENDING else None,
+        "created_at": row.created_at,
+        "ended_at": row.ended_at,
     }
 
 

@@ -14,6 +14,7 @@ from tasks_app.api.views.operations import MetricsView
 from tasks_app.api.views.queues import QueuesView, pause_view, resume_view
 from tasks_app.api.views.tasks import TasksView, TaskView
 from tasks_app.api.views.verbs import AttemptsView, CancelView, ExplainView, RetryView
+from tasks_app.api.views.webhooks import WebhookResendView, WebhookSecretView, WebhooksView
 from tasks_app.api.views.workers import WorkersHealthView, WorkersStatsView, WorkersView, WorkerView
 from tasks_app.models import PauseKind
 
@@ -54,4 +55,7 @@ urlpatterns = [
         for kind, plural in PAUSABLE.items()
         for verb, view in (("pause", pause_view), ("resume", resume_view))
     ),
+    _at("webhooks", WebhooksView, "api-webhooks"),
+    _at("webhooks/secret", WebhookSecretView, "api-webhook-secret"),
+    _at("webhooks/<delivery_id>/resend", WebhookResendView, "api-webhook-resend"),
 ]

@@ -14,6 +14,7 @@ urlpatterns = [
     path("ui/tasks/<uuid:task_id>/", task.page, name="task-page"),
     path("ui/tasks/<uuid:task_id>/cancel/", verbs.cancel, name="task-cancel"),
     path("ui/tasks/<uuid:task_id>/retry/", verbs.retry, name="task-retry"),
+    path("ui/tasks/<uuid:task_id>/webhook/resend/", verbs.resend_webhook, name="task-webhook-resend"),
     path("ui/submit/<str:task_type>/", submit.page, name="submit"),
     path("ui/workers/", workers.page, name="workers-page"),
     path("ui/workers/<str:name>/state/", workers.steer, name="worker-state"),

@@ -1,7 +1,7 @@
 """Rows of what is asked: the task, its attempts, its event log, its artifacts, and what deleted tasks had cost.
 
 Rows of what came in one request or twice: batches, idempotency keys. And rows of what the scheduler has to keep:
-pauses, shares, learnt times.
+pauses, shares, learnt times. And the outbox of webhooks.
 """
 
 from tasks_app.models.artifact import Artifact
@@ -13,11 +13,14 @@ from tasks_app.models.pause import Pause, PauseKind
 from tasks_app.models.scheduling import LearntTime, ShareAccount
 from tasks_app.models.task import Task
 from tasks_app.models.usage import UsageRecord
+from tasks_app.models.webhook import DeliveryState, GoneEndpoint, WebhookDelivery, WebhookSecret
 
 __all__ = [
     "Artifact",
     "Attempt",
     "Batch",
+    "DeliveryState",
+    "GoneEndpoint",
     "IdempotencyKey",
     "LearntTime",
     "Pause",
@@ -26,4 +29,6 @@ __all__ = [
     "Task",
     "TaskEvent",
     "UsageRecord",
+    "WebhookDelivery",
+    "WebhookSecret",
 ]

@@ -10,16 +10,17 @@ import time
 from itertools import cycle
 
 import psycopg
-import redis
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
 from tasks_app import hints, idempotency, orphans, transitions
+from tasks_app.doorbell import Doorbell
 from tasks_app.scheduling import books, rounds
 from tasks_app.scheduling.leader import Leadership
 from tasks_app.scheduling.memory import Memory
+from tasks_app.webhooks import retention
 
 log = structlog.get_logger(__name__)
 CLEAN_UP_INTERVAL = 60.0  # seconds; what is old may lie a little longer
@@ -28,7 +29,7 @@ CLEAN_UP_INTERVAL = 60.0  # seconds; what is old may lie a little longer
 class Scheduler:
     def __init__(self) -> None:
         self._leadership = Leadership()
-        self._doorbell = Doorbell()
+        self._doorbell = Doorbell(hints.WAKE)
         self._stop = threading.Event()
         self._leading_since: float | None = None  # monotonic; healthy and leading without a break since then
         self._memory: Memory | None = None  # of this leadership
@@ -80,44 +81,15 @@ class Scheduler:
                 log.warning("task_rescued", task_id=str(row.id), status=row.status, attempt=row.attempt)
 
     def _clean_up(self, now: float) -> None:
-        """What has grown old: keys that are not kept any longer, and files of one folder of the storage."""
+        """What has grown old: keys and deliveries that are not kept any longer, files of one folder of the storage."""
         if now - self._cleaned_up_at < CLEAN_UP_INTERVAL:
             return
         self._cleaned_up_at = now
         idempotency.remove_expired()
+        retention.remove_old()
         try:
             removed = orphans.sweep(next(self._folders))
         except OSError as error:  # the storage's trouble is not the scheduler's
             log.warning("orphans_not_swept", reason=str(error))
         else:
             log.info("orphans_swept", removed=removed)
-
-
-class Doorbell:
-    """Wakes the scheduler on a hint. Without Redis it never rings, and the loop looks by itself."""
-
-    def __init__(self) -> None:
-        self._rung = threading.Event()
-
-    def start(self) -> None:
-        threading.Thread(target=self._listen, name="doorbell", daemon=True).start()
-
-    def ring(self) -> None:
-        self._rung.set()
-
-    def wait(self, seconds: float) -> None:
-        self._rung.wait(seconds)
-        self._rung.clear()
-
-    def _listen(self) -> None:
-        client = hints.connect()
-        while client is not None:
-            try:
-                with client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]
-                    subscription.subscribe(hints.WAKE)
-                    while True:
-                        if subscription.get_message(timeout=5.0):
-                            self.ring()
-            except redis.RedisError as error:
-                log.info("hints_away", reason=str(error))
-                time.sleep(hints.PAUSE_AFTER_ERROR)

@@ -21,7 +21,7 @@ UPDATE tasks_app_task
                                    'stopped_at', now(), 'mode', 'dequeued') END,
        last_seq = last_seq + 1
  WHERE id = ANY(%s) AND status IN ('pending', 'dispatched', 'running')
-RETURNING id, last_seq, status, worker, attempt_id, cancellation
+RETURNING id, last_seq, status, worker, attempt_id, cancellation, webhook_url IS NOT NULL AS has_webhook
 """
 
 # Whoever holds many rows and waits for one more may wait for somebody who waits for him: a worker that reports several
@@ -41,7 +41,8 @@ def request_cancel(task_ids: Sequence[UUID], by: str) -> list[Any]:
     """
     wanted = [row.id for row in returning(FREE, [list(task_ids)])] if len(task_ids) > 1 else list(task_ids)
     rows = returning(REQUEST, [wanted])
-    events.append((r.id, r.last_seq, _event_type(r.status), {"by": by}) for r in rows)
+    happened = [(r.id, r.last_seq, _event_type(r.status), {"by": by}) for r in rows]
+    events.append(happened, webhooks=[r.id for r in rows if r.has_webhook])
     return rows
 
 

@@ -55,7 +55,7 @@ UPDATE tasks_app_task t
        audio_seconds float)
  WHERE t.id = f.task_id AND t.attempt_id = f.attempt_id AND t.lease_token = f.token
    AND t.status IN ('running', 'cancelling')
-RETURNING t.id, t.last_seq, t.status, f.attempt_id, t.attempt, t.not_before
+RETURNING t.id, t.last_seq, t.status, f.attempt_id, t.attempt, t.not_before, t.webhook_url IS NOT NULL AS has_webhook
 """
 
 # The end of an attempt leaves its token on the row, so a finish whose reply was lost is known as one's own.
@@ -80,7 +80,8 @@ def finish(finishes: Sequence[Finish]) -> dict[UUID, Status]:
     won = [(by_attempt[r.attempt_id], r) for r in rows]
     attempts.close([(f.claimed.attempt_id, _attempt_outcome(f.outcome, r.status), f.outcome) for f, r in won])
     Artifact.objects.bulk_create(a for f, r in won if r.status == Status.COMPLETED for a in _artifacts(f))
-    events.append((r.id, r.last_seq, *_event(f, verdicts[r.attempt_id], r)) for f, r in won)
+    happened = [(r.id, r.last_seq, *_event(f, verdicts[r.attempt_id], r)) for f, r in won]
+    events.append(happened, webhooks=[r.id for r in rows if r.has_webhook])
     statuses = {r.attempt_id: Status(r.status) for r in rows}
     if len(statuses) < len(finishes):
         statuses |= {r.attempt_id: Status(r.status) for r in returning(ALREADY_DONE, [wanted])}

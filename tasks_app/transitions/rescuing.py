@@ -45,7 +45,7 @@ UPDATE tasks_app_task t
        phase = NULL, lease_token = NULL, lease_expires_at = NULL, last_seq = t.last_seq + 1
   FROM jsonb_to_recordset(%s::jsonb) AS r(id uuid, target text, error jsonb, delay float)
  WHERE t.id = r.id
-RETURNING t.id, t.last_seq, t.status, t.attempt, t.not_before
+RETURNING t.id, t.last_seq, t.status, t.attempt, t.not_before, t.webhook_url IS NOT NULL AS has_webhook
 """
 
 
@@ -74,7 +74,8 @@ def _give_back(lost: list[Any], what: str) -> list[Any]:
     plans = {row.id: _plan(row, failures[row.id]) for row in lost}
     rows = returning(RESCUE, [as_json(list(plans.values()))]) if plans else []
     attempts.close([_closing(row, failures[row.id]) for row in lost])
-    events.append((r.id, r.last_seq, *_event(r, plans[r.id])) for r in rows)
+    happened = [(r.id, r.last_seq, *_event(r, plans[r.id])) for r in rows]
+    events.append(happened, webhooks=[r.id for r in rows if r.has_webhook])
     return rows
 
 
@@ -112,7 +113,7 @@ UPDATE tasks_app_task
    SET status = 'expired', completed_at = now(), last_seq = last_seq + 1
  WHERE id IN (SELECT id FROM tasks_app_task
                WHERE status = 'pending' AND start_deadline < now() LIMIT %s FOR UPDATE SKIP LOCKED)
-RETURNING id, last_seq
+RETURNING id, last_seq, webhook_url IS NOT NULL AS has_webhook
 """
 
 
@@ -120,5 +121,6 @@ RETURNING id, last_seq
 def expire() -> list[Any]:
     """pending → expired for tasks whose start deadline passed."""
     rows = returning(EXPIRE, [BATCH])
-    events.append((r.id, r.last_seq, events.FINAL_TYPES[Status.EXPIRED], {}) for r in rows)
+    ended = events.FINAL_TYPES[Status.EXPIRED]
+    events.append([(r.id, r.last_seq, ended, {}) for r in rows], webhooks=[r.id for r in rows if r.has_webhook])
     return rows

@@ -58,7 +58,8 @@ def test_without_a_scheduler_that_is_the_reason(api: Client, identity: Identity)
 
 
 @pytest.mark.usefixtures("leading")
-def test_what_is_scheduled_or_backs_off_says_until_when(api: Client, identity: Identity) -> None:
+def test_what_is_scheduled_or_backs_off_says_until_when(api: Client, identity: Identity, settings: Any) -> None:
+    settings.RETRY_BACKOFF_SECONDS = 30
     later = timezone.now() + timedelta(hours=1)
     told = explain(api, make_task(identity=identity, run_at=later))
     assert told["reason"] == "scheduled"

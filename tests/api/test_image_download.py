@@ -19,9 +19,8 @@ from uuid import uuid4
 import pytest
 from PIL import Image
 
-from tasks_app import artifacts, images
+from tasks_app import artifacts, guard, images
 from tasks_app.images import download as downloading
-from tasks_app.images import guard
 from tasks_app.models import Artifact
 from tenants_app.models import Organization
 from tests.factories import make_organization

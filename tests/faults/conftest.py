@@ -22,7 +22,8 @@ def data_dir() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One Baton for all tests that leave a whole one behind: starting it takes as long as most of them."""
-    with running_stack(tmp_path_factory.mktemp("faults"), WORKER_DRAIN_SECONDS="0.5", STALL_SECONDS="3") as stack:
+    settings = {"WORKER_DRAIN_SECONDS": "0.5", "STALL_SECONDS": "3", "ALLOW_PRIVATE_WEBHOOK_HOSTS": "true"}
+    with running_stack(tmp_path_factory.mktemp("faults"), **settings) as stack:
         yield stack
 
 

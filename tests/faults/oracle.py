@@ -33,6 +33,9 @@ RULES = {
         SELECT a.id FROM tasks_app_attempt a LEFT JOIN django_celery_results_taskresult r ON r.task_id = a.id::text
          WHERE r.id IS NULL""",
     "no lease is left": "SELECT id FROM tasks_app_task WHERE lease_expires_at IS NOT NULL",
+    "every final event has its webhook delivery, and nothing else has one": """
+        SELECT t.id FROM tasks_app_task t LEFT JOIN tasks_app_webhookdelivery d ON d.task_id = t.id
+         WHERE (t.webhook_url IS NULL) <> (d.id IS NULL)""",
     "no output of a task that did not complete": """
         SELECT f.id FROM tasks_app_artifact f JOIN tasks_app_task t ON f.task_id = t.id
          WHERE NOT f.is_input AND t.status <> 'completed'""",

@@ -70,6 +70,9 @@ class Stack:
     def start_scheduler(self, name: str = "scheduler", **env: str) -> None:
         self.spawn(name, "manage.py", "run_scheduler", **env)
 
+    def start_webhooks(self, name: str = "webhooks", **env: str) -> None:
+        self.spawn(name, "manage.py", "run_webhooks", **env)
+
     def start_worker(self, name: str = "w1", slots: int = 4, **env: str) -> None:
         command = ["celery", "-A", "orchestrator", "worker", "--pool", "threads", "--concurrency", str(slots)]
         rest = ["--without-gossip", "--without-mingle", "--prefetch-multiplier", "1", "--loglevel", "INFO"]

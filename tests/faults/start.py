@@ -23,6 +23,7 @@ STOP_TIME = 15.0  # seconds; what the manual promises
 PARTS = {  # what tells the processes apart in their command lines
     "web": "uvicorn",
     "scheduler": "run_scheduler",
+    "webhooks": "run_webhooks",
     "worker": "celery",
     "redis": "redis.sock",
     "postgres": "unix_socket_directories=",

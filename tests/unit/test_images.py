@@ -12,9 +12,10 @@ import httpcore
 import pytest
 from PIL import Image
 
+from tasks_app import guard
 from tasks_app.api.files import Unsatisfiable, byte_range
-from tasks_app.images import InvalidImage, guard, validate
-from tasks_app.images.guard import PublicOnly, RefusedAddress, is_public
+from tasks_app.guard import PublicOnly, RefusedAddress, is_public
+from tasks_app.images import InvalidImage, validate
 
 
 def picture(kind: str, size: tuple[int, int] = (4, 4)) -> bytes:
@@ -68,7 +69,7 @@ def test_public_addresses_are_connected_to(address: str) -> None:
         "127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
         "224.0.0.1", "239.1.1.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "::", "::1", "fe80::1", "fc00::1",
         "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "2002:7f00:1::",
-        "64:ff9b::7f00:1", "64:ff9b::a00:1", "2001:db8::1",
+        "64:ff9b::7f00:1", "64:ff9b::a00:1", "2001:db8::1", "::7f00:1", "fec0::1",
     ],
 )  # fmt: skip
 def test_other_addresses_are_not(address: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from django.http import QueryDict
 from django.utils.http import parse_etags
 from rest_framework import status
 from rest_framework.request import Request
@@ -15,9 +14,9 @@ from tasks_app import selectors, services
 from tasks_app.api import once, query, render
 from tasks_app.api.access import identity_of, task_or_404
 from tasks_app.api.documents import tasks as documents
+from tasks_app.api.paging import link
 from tasks_app.realtime.holding import hold_while_unchanged
 from tasks_app.schemas import submission
-from tasks_app.selectors import Shown
 from tasks_app.services import Submitted
 
 MAX_WAIT = 30  # seconds
@@ -40,8 +39,8 @@ class TasksView(APIView):
         return Response(
             {
                 "results": [render.task(shown) for shown in page.tasks],
-                "next": _link(request, "before", page.tasks[-1]) if page.older and page.tasks else None,
-                "previous": _link(request, "after", page.tasks[0]) if page.newer and page.tasks else None,
+                "next": link(request, "before", page.tasks[-1].task.pk) if page.older and page.tasks else None,
+                "previous": link(request, "after", page.tasks[0].task.pk) if page.newer and page.tasks else None,
             }
         )
 
@@ -81,12 +80,3 @@ def created(request: Request, made: Submitted, organization: str) -> Response:
     else:
         shown = replace(selectors.submitted(identity_of(request), made.task), organization=organization)
     return once.answer(render.task(shown), f"/tasks/{made.task.pk}", made.replayed)
-
-
-def _link(request: Request, direction: str, shown: Shown) -> str:
-    """This list's address, moved on to beyond a row of it."""
-    asked: QueryDict = request.query_params.copy()
-    for name in ("before", "after"):
-        asked.pop(name, None)
-    asked[direction] = str(shown.task.pk)
-    return request.build_absolute_uri(f"{request.path}?{asked.urlencode()}")

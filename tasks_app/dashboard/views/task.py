@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from tasks_app import selectors
 from tasks_app.dashboard import curl, form_values, live, timeline, waiting
 from tasks_app.dashboard.access import signed_in, task_or_404
-from tasks_app.models import Artifact, Task
+from tasks_app.models import Artifact, Task, WebhookDelivery
 from tasks_app.retries import RETRYABLE
 from tasks_app.selectors import Shown
 from tasks_app.states import ACTIVE, FINAL, Status
@@ -29,7 +29,8 @@ OFFERED = frozenset({Status.PENDING, Status.DISPATCHED, Status.RUNNING})  # to c
 @signed_in
 def page(request: HttpRequest, identity: Identity, task_id: UUID) -> HttpResponse:
     shown = task_or_404(identity, task_id)
-    return render(request, "dashboard/task.html", _context(request, shown, waiting.why(shown.task)))
+    context = _context(request, shown, waiting.why(shown.task), _delivery_of(shown.task))
+    return render(request, "dashboard/task.html", context)
 
 
 @require_safe
@@ -37,14 +38,19 @@ def page(request: HttpRequest, identity: Identity, task_id: UUID) -> HttpRespons
 def fragment(request: HttpRequest, identity: Identity, task_id: UUID) -> HttpResponse:
     """Costs three statements as long as nothing changes, and less for a task that does not wait."""
     shown = task_or_404(identity, task_id)
-    task, why = shown.task, waiting.why(shown.task)
-    tag = live.tag_of(task.pk, task.last_seq, task.phase, task.progress, why)
+    task, why, delivery = shown.task, waiting.why(shown.task), _delivery_of(shown.task)
+    told = (delivery.state, delivery.tries) if delivery else None
+    tag = live.tag_of(task.pk, task.last_seq, task.phase, task.progress, why, told)
     return live.unchanged(request, tag) or live.fragment(
-        request, "dashboard/_task.html", _context(request, shown, why), tag
+        request, "dashboard/_task.html", _context(request, shown, why, delivery), tag
     )
 
 
-def _context(request: HttpRequest, shown: Shown, why: str) -> dict[str, Any]:
+def _delivery_of(task: Task) -> WebhookDelivery | None:
+    return WebhookDelivery.objects.filter(task=task).first() if task.webhook_url else None
+
+
+def _context(request: HttpRequest, shown: Shown, why: str, delivery: WebhookDelivery | None) -> dict[str, Any]:
     task = shown.task
     attempts = selectors.attempts_of(task)
     fraction = (task.progress or {}).get("fraction")
@@ -60,6 +66,8 @@ def _context(request: HttpRequest, shown: Shown, why: str) -> dict[str, Any]:
         "attempts": attempts,
         "events": [(event, orjson.dumps(event.data).decode()) for event in task.events.order_by("seq")],
         "result_template": select_template([f"{RESULTS}/{task.task_type}.html", f"{RESULTS}/other.html"]),
+        "delivery": delivery,
+        "live": task.status in ACTIVE or (delivery is not None and delivery.is_fresh),
         "outputs": [_output(row, task) for row in shown.outputs],
         "source": _source(task),
         "parameters": {name: text for name, text in form_values.typed_of(task.parameters).items() if text},

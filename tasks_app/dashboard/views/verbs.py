@@ -11,7 +11,9 @@ from django.views.decorators.http import require_POST
 
 from tasks_app import services
 from tasks_app.dashboard.access import signed_in, task_or_404
+from tasks_app.models import WebhookDelivery
 from tasks_app.services import CancelAnswer
+from tasks_app.webhooks import deliveries
 from tenants_app.identity import Identity
 
 SAID = {
@@ -39,3 +41,16 @@ def retry(request: HttpRequest, identity: Identity, task_id: UUID) -> HttpRespon
         return redirect("task-page", task_id)
     messages.success(request, "Submitted again as this new task.")
     return redirect("task-page", again.pk)
+
+
+@require_POST
+@signed_in
+def resend_webhook(request: HttpRequest, identity: Identity, task_id: UUID) -> HttpResponse:
+    task = task_or_404(identity, task_id).task
+    delivery = WebhookDelivery.objects.select_related("task").filter(task=task).first()
+    if delivery is None:
+        messages.warning(request, "There is nothing to send.")
+    else:
+        deliveries.resend(delivery)
+        messages.success(request, "The webhook is sent again.")
+    return redirect("task-page", task_id)

@@ -1,9 +1,13 @@
-"""Connections to public addresses only. What is checked is what is connected to, so no second lookup can differ."""
+"""Connections to public addresses only, for whatever goes to an address that a client named: images, webhooks.
+
+What is checked is what is connected to, so no second lookup can differ.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,6 +15,8 @@ import httpcore
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that IANA has given out; the rest is special in some way
 
 
 class RefusedAddress(httpcore.ConnectError):
@@ -31,12 +37,17 @@ class PublicOnly(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
+        """`timeout` is for all addresses together: a name may have many that do not answer."""
         failure: Exception = RefusedAddress(f"{host} has no public address")
+        begun = time.monotonic()
         for address in resolve(host, port):
             if not is_public(address):
                 continue
+            left = None if timeout is None else timeout - (time.monotonic() - begun)
+            if left is not None and left <= 0:
+                raise httpcore.ConnectTimeout(f"{host} does not answer")
             try:
-                return self._sockets.connect_tcp(str(address), port, timeout, local_address, socket_options)
+                return self._sockets.connect_tcp(str(address), port, left, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
@@ -52,7 +63,24 @@ def resolve(host: str, port: int) -> list[Address]:
 
 def is_public(address: Address) -> bool:
     """Global, not multicast, and so is every IPv4 address that it may stand for."""
-    return all(each.is_global and not each.is_multicast for each in (address, *_embedded(address)))
+    return all(_is_global(each) for each in (address, *_embedded(address)))
+
+
+def literal(host: str) -> Address | None:
+    """The address that a host is, in any spelling that a resolver takes for one (`127.1`, `0x7f000001`)."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return None
+
+
+def _is_global(address: Address) -> bool:
+    known = address.version == 4 or any(address in network for network in (GLOBAL_UNICAST, NAT64, MAPPED))
+    return known and address.is_global and not address.is_multicast
 
 
 def _embedded(address: Address) -> Iterator[Address]:
