@@ -17,8 +17,12 @@ from typing import Any
 
 import httpx
 import psutil
+import pytest
 
 from orchestrator.local import ephemeral, listener
+from tests import rabbitmq
+from tests.faults import tally
+from tests.rabbitmq import RabbitMQ
 from tests.servers import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +46,7 @@ class Stack:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     listener: socket.socket | None = None
     api: httpx.Client = field(default_factory=httpx.Client)
+    rabbitmq: RabbitMQ | None = None
 
     # ------------------------------------------------------------ processes
 
@@ -68,7 +73,12 @@ class Stack:
         rest = ["--without-gossip", "--without-mingle", "--prefetch-multiplier", "1", "--loglevel", "INFO"]
         self.spawn(name, "-m", *command, "--hostname", f"{name}@test", *rest, **({"ENGINE_PRELOAD": "0"} | env))
 
+    def note_fault(self, kind: str, what: str) -> None:
+        """For the count of `make faults`: kill, freeze, cut or crash, and of what."""
+        tally.note("fault", f"{kind} {what}")
+
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        self.note_fault("kill", name)
         self.processes[name].send_signal(number)
         if number == signal.SIGKILL:
             self.processes[name].wait(10)
@@ -115,6 +125,8 @@ class Stack:
                 process.wait()
         if self.listener is not None:
             self.listener.close()
+        if self.rabbitmq is not None:
+            self.rabbitmq.stop()
         self.servers.stop()
 
     # ------------------------------------------------------------ the API
@@ -152,17 +164,21 @@ class Stack:
 @contextmanager
 def running_stack(directory: Path, *, workers: int = 1, slots: int = 4, **env: str) -> Iterator[Stack]:
     """Everything started and ready: the web answers, a scheduler leads, the workers are online."""
+    broker = os.environ.get("BATON_TEST_BROKER", "redis")
+    if broker == "rabbitmq" and rabbitmq.scripts() is None:
+        pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
+    node = rabbitmq.RabbitMQ().start() if broker == "rabbitmq" else None
     servers = ephemeral.start(directory)
     environment = os.environ | SETTINGS | {
         "DATABASE_URL": servers.database_url,
-        "CELERY_BROKER_URL": servers.broker_url,
-        "REDIS_URL": servers.redis_url,
+        "CELERY_BROKER_URL": node.url if node else servers.broker_url,
+        "REDIS_URL": "" if node else servers.redis_url,  # with RabbitMQ there is no Redis at all
         "SECRET_KEY": "tests-only-" + "x" * 40,
         "DATA_DIR": str(directory / "data"),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "default",
     } | env  # fmt: skip
-    stack = Stack(directory, environment, servers)
+    stack = Stack(directory, environment, servers, rabbitmq=node)
     try:
         _start(stack, workers, slots)
         yield stack
