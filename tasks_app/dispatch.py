@@ -68,7 +68,7 @@ def discard_queue(hostname: str) -> bool:
     queue = worker_direct(hostname).name
     broker = current_app.connection_for_write()
     try:
-        broker.ensure_connection(max_retries=1, timeout=SEND_TIMEOUT)
+        _bound(broker)
         if broker.transport.driver_type == "amqp":
             broker.default_channel.queue_delete(queue, if_unused=True)
         else:
@@ -88,13 +88,18 @@ def tell_to_cancel(attempts: Sequence[tuple[str, UUID]]) -> None:
 
 
 def _broadcast_cancel(attempts: Sequence[tuple[str, UUID]]) -> None:
+    broker = current_app.connection_for_write()  # not of the pool: it may hang for a while, and nobody else shall
     try:
+        _bound(broker)
         for hostname in {hostname for hostname, _ in attempts}:
             ids = [str(attempt) for name, attempt in attempts if name == hostname]
-            current_app.control.broadcast("cancel_attempts", {"attempt_ids": ids}, destination=[hostname])
-            current_app.control.revoke(ids, destination=[hostname])
+            to = {"destination": [hostname], "connection": broker}
+            current_app.control.broadcast("cancel_attempts", {"attempt_ids": ids}, **to)
+            current_app.control.revoke(ids, **to)
     except _broker_errors() as error:
         log.info("cancel_not_told", count=len(attempts), reason=str(error))
+    finally:
+        broker.collect()
 
 
 @contextmanager
@@ -102,10 +107,18 @@ def _producer() -> Iterator[Any]:
     """After an error its connection is not used again: a late confirmation would be taken for that of the next."""
     with current_app.producer_or_acquire() as producer:
         try:
+            _bound(producer.connection)
             yield producer
         except _broker_errors():
             producer.connection.collect()
             raise
+
+
+def _bound(broker: Any) -> None:
+    """Connect, and wait for no answer longer than SEND_TIMEOUT: RabbitMQ's client has no such time-out of its own."""
+    broker.ensure_connection(max_retries=1, timeout=SEND_TIMEOUT)
+    if broker.transport.driver_type == "amqp":
+        broker.connection.sock.settimeout(SEND_TIMEOUT)
 
 
 def _broker_errors() -> tuple[type[Exception], ...]:

@@ -19,6 +19,7 @@ from tasks_app import hints, transitions
 from tasks_app.scheduling import books, rounds
 from tasks_app.scheduling.leader import Leadership
 from tasks_app.scheduling.memory import Memory
+from tasks_app.scheduling.tidying import Tidying
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,7 @@ class Scheduler:
         self._leading_since: float | None = None  # monotonic; healthy and leading without a break since then
         self._memory: Memory | None = None  # of this leadership
         self._kept_house_at = 0.0
+        self._tidying = Tidying()
 
     def stop(self) -> None:
         self._stop.set()
@@ -73,6 +75,7 @@ class Scheduler:
         if now - leading_since > settings.LEASE_SECONDS:  # a database that was away made every lease look lost
             for row in transitions.rescue():
                 log.warning("task_rescued", task_id=str(row.id), status=row.status, attempt=row.attempt)
+            self._tidying.run_if_due()
 
 
 class Doorbell:
