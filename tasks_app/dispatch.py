@@ -108,6 +108,8 @@ def _producer() -> Iterator[Any]:
     with current_app.producer_or_acquire() as producer:
         try:
             _bound(producer.connection)
+            # RabbitMQ removes the queue of a worker that leaves, and drops what is sent to none: declare it each round.
+            producer.connection.declared_entities.clear()
             yield producer
         except _broker_errors():
             producer.connection.collect()

@@ -22,12 +22,16 @@ HOST = "w1@test"
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> broker.TlsFiles:
-    """A certificate for this machine that vouches for itself, as its own authority and for the client too."""
+    """An authority, and a certificate of this machine that server and client share."""
     folder = tmp_path_factory.mktemp("tls")
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out ca.pem"
-    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    subprocess.run([*command.split(), *names], cwd=folder, check=True, capture_output=True)
-    return broker.TlsFiles(*(str(folder / name) for name in ("ca.pem", "ca.pem", "key.pem")))
+    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    for command in (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem",
+        "openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out request.pem",
+        "openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -days 2 -extfile names -out own.pem",
+    ):
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    return broker.TlsFiles(*(str(folder / name) for name in ("ca.pem", "own.pem", "key.pem")))
 
 
 @pytest.fixture(scope="module")
