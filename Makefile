@@ -1,11 +1,13 @@
 # Baton. `make` alone explains the commands.
 PYTHON ?= python3
+BROKER ?= redis
+TIMES ?= 1
 PY := .venv/bin/python
 # mypy's Django plugin reads the settings; nothing is connected to
 MYPY_ENV = DATABASE_URL=postgresql:///x CELERY_BROKER_URL=memory:// SECRET_KEY=x
 SETUP = $(PYTHON) -I orchestrator/local/install.py
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-quick check models
+.PHONY: help setup run test test-quick faults check models
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -26,6 +28,9 @@ endif
 
 test-quick: setup-dev ## The tests for every day: no browser, no killed processes
 	@exec $(PY) -m pytest -n 2 --dist loadfile -m "not faults and not browser and not slow and not gpu" $(ARGS)
+
+faults: setup-dev ## Kill everything in turn, TIMES=1 times over on BROKER=redis (or rabbitmq)
+	@exec $(PY) -m tests.faults.tally --times $(TIMES) --broker $(BROKER) $(ARGS)
 
 check: setup-dev ## Lint, types and the quick tests
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(MYPY_ENV) $(PY) -m mypy

@@ -14,7 +14,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
-from kombu import Connection
+from kombu import Connection, Producer
 from kombu.exceptions import KombuError
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
@@ -22,6 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from orchestrator import broker
 from tasks_app import hints
 from tasks_app.api.documents import base as documents
 from tasks_app.scheduling import leader
@@ -29,6 +30,7 @@ from workers_app.selectors import present_workers
 from workers_app.stats import Summary
 
 TIMEOUT = 2.0  # seconds for all dependencies together: they are asked at the same time
+NOBODYS_QUEUE = "baton.readiness"
 log = structlog.get_logger(__name__)
 
 
@@ -111,12 +113,15 @@ def _worker() -> Verdict:
 
 def ask_broker() -> dict[str, Verdict]:
     url = settings.CELERY_BROKER_URL
-    return {"broker": _redis(url) if url.startswith(("redis", "rediss")) else _other_broker(url)}
+    if broker.is_redis(url):
+        return {"broker": _redis(url)}
+    return {"broker": _rabbitmq(url) if broker.is_amqp(url) else _other_broker(url)}
 
 
 def _redis(url: str) -> Verdict:
     try:
-        with redis.Redis.from_url(hints.address(url), socket_timeout=1.0, socket_connect_timeout=1.0) as client:
+        tls = broker.redis_tls(url, settings.BROKER_TLS)
+        with redis.Redis.from_url(hints.address(url), socket_timeout=1.0, socket_connect_timeout=1.0, **tls) as client:
             client.ping()
             return _eviction(client)
     except redis.RedisError as error:
@@ -134,10 +139,26 @@ def _eviction(client: redis.Redis) -> Verdict:
     return Verdict(True, "answers, noeviction")
 
 
+def _rabbitmq(url: str) -> Verdict:
+    """Sends a message that no queue takes: under an alarm RabbitMQ lets everybody in, and accepts nothing."""
+    tls = broker.celery_tls(url, settings.BROKER_TLS)
+    server = Connection(url, connect_timeout=1.0, transport_options=broker.transport_options(url), ssl=tls)
+    try:
+        server.ensure_connection(max_retries=1, timeout=1.0)
+        Producer(server.default_channel).publish({}, routing_key=NOBODYS_QUEUE, timeout=1.0, confirm_timeout=1.0)
+    except TimeoutError:
+        return Verdict(False, "accepts no messages: frozen, or blocked by its memory or disk alarm")
+    except (KombuError, OSError, *server.connection_errors, *server.channel_errors) as error:
+        return Verdict(False, str(error) or type(error).__name__)
+    finally:
+        server.collect()  # an orderly farewell would wait for the answer of a blocked server
+    return Verdict(True, "answers, takes messages")
+
+
 def _other_broker(url: str) -> Verdict:
     try:
-        with Connection(url, connect_timeout=1.0) as broker:
-            broker.ensure_connection(max_retries=1, timeout=1.0)
+        with Connection(url, connect_timeout=1.0) as server:
+            server.ensure_connection(max_retries=1, timeout=1.0)
     except (KombuError, OSError) as error:
         return Verdict(False, str(error) or type(error).__name__)
     return Verdict(True, "answers")

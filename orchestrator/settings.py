@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 
+from orchestrator import broker
+
 env = Env()
 env.read_env(str(Path(__file__).resolve().parent.parent / ".env"))
 
@@ -116,18 +118,18 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
 CELERY_TIMEZONE = "UTC"
 CELERY_DB_REUSE_MAX = 1000
-if CELERY_BROKER_URL.startswith(("redis", "rediss", "sentinel")):
-    # Without these a half-open connection stops a worker for good.
-    CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "socket_timeout": 5.0,
-        "socket_connect_timeout": 3.0,
-        "socket_keepalive": True,
-        "health_check_interval": 10,
-    }
+CELERY_BROKER_TRANSPORT_OPTIONS = broker.transport_options(CELERY_BROKER_URL)
+CELERY_BROKER_HEARTBEAT = 10  # seconds; of RabbitMQ alone: a connection that is silent for longer is made again
+# For amqps:// and rediss://, the broker's and the hints' alike. Empty: the system's authorities, no client certificate.
+BROKER_TLS = broker.TlsFiles(
+    env.str("BROKER_CA_FILE", ""), env.str("BROKER_CERT_FILE", ""), env.str("BROKER_KEY_FILE", "")
+)
+CELERY_BROKER_USE_SSL = broker.celery_tls(CELERY_BROKER_URL, BROKER_TLS)
 # Live hints (wake-ups, "task changed"). Losing them costs a second, never an event. Empty: no hints, only polling.
 REDIS_URL = env.str("REDIS_URL", "")
 if not REDIS_URL and CELERY_BROKER_URL.startswith(("redis://", "rediss://")):
     REDIS_URL = CELERY_BROKER_URL
+REDIS_TLS = broker.redis_tls(REDIS_URL, BROKER_TLS)
 
 # ---------------------------------------------------------------- orchestration
 
@@ -223,8 +225,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "FailureCode": "tasks_app.schemas.bulk.CODES",
         "WorkerHealthWord": ["online", "late", "lost", "stopped"],
-        "WorkerState": "workers_app.models.WorkerState",
-        "DeliveryState": "tasks_app.models.DeliveryState",
+        "WorkerState": ["active", "draining", "paused", "retired"],
+        "DeliveryState": ["pending", "delivered", "failed"],
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -6,8 +6,10 @@ Called outside any transaction. A message that could not be sent is sent again b
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -19,6 +21,7 @@ from tasks_app import crash_points, wire_names
 
 log = structlog.get_logger(__name__)
 EXPIRES_AFTER = 3600.0  # seconds; a message that old was sent again long ago
+SEND_TIMEOUT = 3.0  # seconds; RabbitMQ confirms within milliseconds, or not at all while it is blocked or frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ def send(messages: Sequence[Message]) -> int:
     """How many the broker took; the first refusal ends the round, since the next would wait for the same time-out."""
     sent = 0
     try:
-        with current_app.producer_or_acquire() as producer:
+        with _producer() as producer:
             for message in messages:
                 current_app.send_task(
                     wire_names.TASK_NAMES[message.task_type],
@@ -46,12 +49,36 @@ def send(messages: Sequence[Message]) -> int:
                     ignore_result=True,
                     retry=False,
                     expires=EXPIRES_AFTER,
+                    timeout=SEND_TIMEOUT,
+                    confirm_timeout=SEND_TIMEOUT,
                 )
                 sent += 1
                 crash_points.reach("send.after_publish")
-    except (OperationalError, OSError) as error:
+    except _broker_errors() as error:
         log.warning("broker_away", unsent=len(messages) - sent, reason=str(error))
     return sent
+
+
+def discard_queue(hostname: str) -> bool:
+    """Remove what lies in the queue of a worker that is gone; False if the broker is away or the worker came back.
+
+    Redis forgets the messages and keeps the queue's name: a worker that comes back meanwhile still gets the next one.
+    RabbitMQ removes the queue, and refuses while anybody reads from it.
+    """
+    queue = worker_direct(hostname).name
+    broker = current_app.connection_for_write()
+    try:
+        _bound(broker)
+        if broker.transport.driver_type == "amqp":
+            broker.default_channel.queue_delete(queue, if_unused=True)
+        else:
+            broker.default_channel.queue_purge(queue)
+    except _broker_errors() as error:
+        log.info("queue_not_discarded", queue=queue, reason=str(error))
+        return False
+    finally:
+        broker.collect()
+    return True
 
 
 def tell_to_cancel(attempts: Sequence[tuple[str, UUID]]) -> None:
@@ -61,22 +88,54 @@ def tell_to_cancel(attempts: Sequence[tuple[str, UUID]]) -> None:
 
 
 def _broadcast_cancel(attempts: Sequence[tuple[str, UUID]]) -> None:
+    broker = current_app.connection_for_write()  # not of the pool: it may hang for a while, and nobody else shall
     try:
+        _bound(broker)
         for hostname in {hostname for hostname, _ in attempts}:
             ids = [str(attempt) for name, attempt in attempts if name == hostname]
-            current_app.control.broadcast("cancel_attempts", {"attempt_ids": ids}, destination=[hostname])
-            current_app.control.revoke(ids, destination=[hostname])
-    except (OperationalError, OSError) as error:
+            to = {"destination": [hostname], "connection": broker}
+            current_app.control.broadcast("cancel_attempts", {"attempt_ids": ids}, **to)
+            current_app.control.revoke(ids, **to)
+    except _broker_errors() as error:
         log.info("cancel_not_told", count=len(attempts), reason=str(error))
 
 
 def drop_queue(hostname: str) -> None:
-    """A worker's own queue, with the messages that nobody will read. If the broker is away it stays, at no harm."""
-    connection = current_app.connection_for_write()
+    """Remove the queue of a worker that leaves for good; called by itself. If the broker is away the queue stays."""
+    broker = current_app.connection_for_write()
     try:
-        with connection, connection.channel() as channel:
-            queue = worker_direct(hostname)(channel)
-            queue.declare()  # only who knows a queue's bindings can delete them
-            queue.delete()
-    except (*connection.connection_errors, *connection.channel_errors) as error:
+        _bound(broker)
+        queue = worker_direct(hostname)(broker.default_channel)
+        queue.declare()  # only who knows a queue's bindings can delete them
+        queue.delete()
+    except _broker_errors() as error:
         log.info("queue_not_dropped", hostname=hostname, reason=str(error))
+    finally:
+        broker.collect()
+
+
+@contextmanager
+def _producer() -> Iterator[Any]:
+    """After an error its connection is not used again: a late confirmation would be taken for that of the next."""
+    with current_app.producer_or_acquire() as producer:
+        try:
+            _bound(producer.connection)
+            # RabbitMQ removes the queue of a worker that leaves, and drops what is sent to none: declare it each round.
+            producer.connection.declared_entities.clear()
+            yield producer
+        except _broker_errors():
+            producer.connection.collect()
+            raise
+
+
+def _bound(broker: Any) -> None:
+    """Connect, and wait for no answer longer than SEND_TIMEOUT: RabbitMQ's client has no such time-out of its own."""
+    broker.ensure_connection(max_retries=1, timeout=SEND_TIMEOUT)
+    if broker.transport.driver_type == "amqp":
+        broker.connection.sock.settimeout(SEND_TIMEOUT)
+
+
+def _broker_errors() -> tuple[type[Exception], ...]:
+    """Whatever the transport raises when the broker is away; only the first connect is put into Kombu's own words."""
+    broker = current_app.connection_for_write()
+    return (OperationalError, OSError, *broker.connection_errors, *broker.channel_errors)

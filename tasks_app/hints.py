@@ -34,7 +34,11 @@ def connect() -> redis.Redis | None:
     if not settings.REDIS_URL:
         return None
     return redis.Redis.from_url(
-        address(settings.REDIS_URL), socket_timeout=3.0, socket_connect_timeout=1.0, health_check_interval=30
+        address(settings.REDIS_URL),
+        socket_timeout=3.0,
+        socket_connect_timeout=1.0,
+        health_check_interval=30,
+        **settings.REDIS_TLS,
     )
 
 

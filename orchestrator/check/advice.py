@@ -13,7 +13,7 @@ RESUME_WORKER = "Resume one on the page Workers; a quarantined one says there wh
 READINESS = {
     "database": "PostgreSQL must answer at DATABASE_URL; with `make run` look into DATA_DIR/log/postgres.log.",
     "migrations": "Run `manage.py migrate`.",
-    "broker": "Redis must answer at CELERY_BROKER_URL. Accepted tasks wait for it; none is lost.",
+    "broker": "It must answer and take messages at CELERY_BROKER_URL. Accepted tasks wait for it; none is lost.",
     "scheduler": START_SCHEDULER,
     "worker": START_WORKER,
 }

@@ -98,7 +98,9 @@ class Changes:
 
     async def _follow(self) -> None:
         address = hints.address(settings.REDIS_URL)
-        client = redis.asyncio.Redis.from_url(address, socket_connect_timeout=1.0, health_check_interval=30)
+        client = redis.asyncio.Redis.from_url(
+            address, socket_connect_timeout=1.0, health_check_interval=30, **settings.REDIS_TLS
+        )
         async with client, client.pubsub(ignore_subscribe_messages=True) as subscription:
             await subscription.subscribe(hints.CHANGED)
             while True:

@@ -20,6 +20,7 @@ from tasks_app.doorbell import Doorbell
 from tasks_app.scheduling import books, rounds
 from tasks_app.scheduling.leader import Leadership
 from tasks_app.scheduling.memory import Memory
+from tasks_app.scheduling.tidying import Tidying
 from tasks_app.webhooks import retention
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,7 @@ class Scheduler:
         self._leading_since: float | None = None  # monotonic; healthy and leading without a break since then
         self._memory: Memory | None = None  # of this leadership
         self._kept_house_at = 0.0
+        self._tidying = Tidying()
         self._cleaned_up_at = float("-inf")
         self._folders = cycle(orphans.FOLDERS)
 
@@ -79,6 +81,7 @@ class Scheduler:
         if now - leading_since > settings.LEASE_SECONDS:  # a database that was away made every lease look lost
             for row in transitions.rescue():
                 log.warning("task_rescued", task_id=str(row.id), status=row.status, attempt=row.attempt)
+            self._tidying.run_if_due()
 
     def _clean_up(self, now: float) -> None:
         """What has grown old: keys and deliveries that are not kept any longer, files of one folder of the storage."""

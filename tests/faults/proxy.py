@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from tests.faults import tally
+
 Address = str | tuple[str, int]  # the path of a Unix socket, or host and port
 CHUNK = 65536
 
@@ -36,12 +38,13 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         self._server.close()
         self.thaw()
-        self.cut()
+        self._close_all()
 
     # ------------------------------------------------------------ faults
 
     def freeze(self) -> None:
         """Nothing passes; what is sent meanwhile arrives after `thaw`."""
+        tally.note("fault", "proxy freeze")
         self.flows.clear()
 
     def thaw(self) -> None:
@@ -49,18 +52,24 @@ class Proxy:
 
     def vanish(self) -> None:
         """Whoever is connected now is half-open from now on: what is sent is lost, and nobody is told."""
+        tally.note("fault", "proxy vanish")
         for line in set(self._lines):
             line.is_lost = True
 
     def cut(self) -> None:
         """Every open connection ends; new ones are taken."""
-        for line in set(self._lines):
-            line.close()
+        tally.note("fault", "proxy cut")
+        self._close_all()
 
     def swallow_reply_to(self, words: bytes) -> None:
         """The next request with these words reaches the server, its answer does not come back, and the line is cut."""
+        tally.note("fault", "proxy swallow_reply_to")
         self.swallowed.clear()
         self.swallow = words
+
+    def _close_all(self) -> None:
+        for line in set(self._lines):
+            line.close()
 
     # ------------------------------------------------------------ threads
 

@@ -19,10 +19,13 @@ from typing import Any, LiteralString
 import httpx
 import psutil
 import psycopg
+import pytest
 
 from orchestrator.local import ephemeral, listener
-from tests.faults import oracle
+from tests import rabbitmq
+from tests.faults import oracle, tally
 from tests.faults.proxy import Proxy
+from tests.rabbitmq import RabbitMQ
 from tests.servers import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +49,7 @@ class Stack:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     listener: socket.socket | None = None
     api: httpx.Client = field(default_factory=httpx.Client)
+    rabbitmq: RabbitMQ | None = None
 
     # ------------------------------------------------------------ processes
 
@@ -83,7 +87,45 @@ class Stack:
         own = {"EXTERNAL_BROKER_URL": broker_url, "WORKER_EXTERNAL": "true"}
         self.start_worker(name, slots, **own, **env)
 
+    def note_fault(self, kind: str, what: str) -> None:
+        """For the count of `make faults`: kill, freeze, cut or crash, and of what."""
+        tally.note("fault", f"{kind} {what}")
+
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        self.note_fault("kill", name)
+        self._signal(name, number)
+
+    def kill_server(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """`postgres` or `redis`; SIGSTOP freezes it until SIGCONT."""
+        self.note_fault("kill", name)
+        self.servers.kill(name, number)
+
+    def stop_broker(self) -> None:
+        """Killed; it forgets what is not on its disk, Redis everything."""
+        self.note_fault("kill", "broker")
+        self.rabbitmq.kill() if self.rabbitmq else self.servers.kill("redis")
+
+    def start_broker(self) -> None:
+        self.rabbitmq.start() if self.rabbitmq else self.servers.start_again("redis")
+
+    def freeze_broker(self) -> None:
+        self.note_fault("freeze", "broker")
+        self.rabbitmq.freeze() if self.rabbitmq else self.servers.kill("redis", signal.SIGSTOP)
+
+    def thaw_broker(self) -> None:
+        self.rabbitmq.thaw() if self.rabbitmq else self.servers.kill("redis", signal.SIGCONT)
+
+    def needs_redis(self) -> None:
+        if self.rabbitmq is not None:
+            pytest.skip("about Redis, and here is none")
+
+    def kill_engine(self, worker: str = "w1") -> psutil.Process:
+        self.note_fault("kill", "engine")
+        engine = self.engine(worker)
+        engine.kill()
+        return engine
+
+    def _signal(self, name: str, number: int) -> None:
         self.processes[name].send_signal(number)
         if number == signal.SIGKILL:
             self.processes[name].wait(10)
@@ -98,6 +140,7 @@ class Stack:
 
     def crash_at(self, name: str, place: str) -> None:
         """From now on the process kills itself when it next comes by that place, once."""
+        self.note_fault("crash", place)
         order = self._crash_order(name)
         unseen = order.with_suffix(".new")
         unseen.write_text(place)
@@ -146,7 +189,7 @@ class Stack:
         for order in self.directory.glob("*.crash"):
             order.unlink(missing_ok=True)
         for name in [name for name in self.processes if name not in ("web", "scheduler", "w1")]:
-            self.kill(name)
+            self._signal(name, signal.SIGKILL)
             del self.processes[name]
         wait_until(self._is_whole, 60, f"{self.directory} to be ready")
 
@@ -234,6 +277,8 @@ class Stack:
                 process.wait()
         if self.listener is not None:
             self.listener.close()
+        if self.rabbitmq is not None:
+            self.rabbitmq.stop()
         self.servers.stop()
 
     # ------------------------------------------------------------ the API
@@ -244,6 +289,8 @@ class Stack:
         values.setdefault("model", "simulated")
         values.setdefault("input", {"text": "Hello."} if task_type == "tts" else {"prompt": "Hello"})
         if simulate is not None:
+            if simulate.get("fail"):
+                self.note_fault("runner", simulate["fail"])
             values.setdefault("parameters", {})["simulate"] = simulate
         response = self.api.post("/tasks/", json={"task_type": task_type, **values})
         assert response.status_code == 201, response.text
@@ -288,17 +335,21 @@ class Stack:
 @contextmanager
 def running_stack(directory: Path, *, workers: int = 1, slots: int = 4, **env: str) -> Iterator[Stack]:
     """Everything started and ready: the web answers, a scheduler leads, the workers are online."""
+    broker = os.environ.get("BATON_TEST_BROKER", "redis")
+    if broker == "rabbitmq" and rabbitmq.scripts() is None:
+        pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
+    node = rabbitmq.RabbitMQ().start() if broker == "rabbitmq" else None
     servers = ephemeral.start(directory)
     environment = os.environ | SETTINGS | {
         "DATABASE_URL": servers.database_url,
-        "CELERY_BROKER_URL": servers.broker_url,
-        "REDIS_URL": servers.redis_url,
+        "CELERY_BROKER_URL": node.url if node else servers.broker_url,
+        "REDIS_URL": "" if node else servers.redis_url,  # with RabbitMQ there is no Redis at all
         "SECRET_KEY": "tests-only-" + "x" * 40,
         "DATA_DIR": str(directory / "data"),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "default",
     } | env  # fmt: skip
-    stack = Stack(directory, environment, servers)
+    stack = Stack(directory, environment, servers, rabbitmq=node)
     try:
         _start(stack, workers, slots)
         yield stack

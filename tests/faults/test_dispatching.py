@@ -53,32 +53,33 @@ def messages_to(stack: Stack, broker: Celery, task: str, attempt: UUID, worker: 
 def broker(stack: Stack) -> Iterator[Celery]:
     """Whoever can reach the broker."""
     app = Celery("anybody", set_as_current=False)
-    app.conf.broker_write_url = stack.servers.broker_url  # `broker_url` gives way to the environment's
+    app.conf.broker_write_url = stack.env["CELERY_BROKER_URL"]  # `broker_url` gives way to the environment's
     app.conf.task_create_missing_queues = True
     yield app
     app.close()
 
 
-def test_submits_are_accepted_while_redis_is_gone_and_run_when_it_is_back(stack):
-    stack.servers.kill("redis")
+def test_submits_are_accepted_while_the_broker_is_gone_and_run_when_it_is_back(stack):
+    stack.stop_broker()
     tasks = submit_many(stack, 100)
     assert {stack.get(task)["status"] for task in tasks} <= {"pending", "dispatched"}
-    stack.servers.start_again("redis")
+    stack.start_broker()
     all_complete_at_once(stack, tasks)
 
 
-def test_submits_are_accepted_while_redis_is_frozen_and_the_scheduler_does_not_hang_on_it(stack):
-    stack.servers.kill("redis", signal.SIGSTOP)
+def test_submits_are_accepted_while_the_broker_is_frozen_and_the_scheduler_does_not_hang_on_it(stack):
+    stack.freeze_broker()
     try:
         tasks = submit_many(stack, 40)
         late = stack.submit(simulate=QUICK, start_timeout=1)
         assert stack.wait_for(late, "expired")["attempt"] == 0  # so it still keeps house
     finally:
-        stack.servers.kill("redis", signal.SIGCONT)
+        stack.thaw_broker()
     all_complete_at_once(stack, tasks)
 
 
 def test_a_message_whose_publish_failed_and_that_comes_all_the_same_starts_nothing_twice(stack):
+    stack.needs_redis()
     with stack.behind_proxy("redis") as (proxy, env):
         stack.start_scheduler("cut-off", **env)
         stack.kill("scheduler")
@@ -93,6 +94,7 @@ def test_a_message_whose_publish_failed_and_that_comes_all_the_same_starts_nothi
 
 @pytest.mark.parametrize("how", ["killed", "flushed"])
 def test_a_redis_that_forgets_everything_loses_no_task_and_no_attempt(stack, how):
+    stack.needs_redis()
     stack.start_worker("wide", slots=12)
     wait_until(lambda: stack.online_workers() == 2, 30, "the second worker")
     running = [stack.submit(simulate={"seconds": 3, "steps": 30}) for _ in range(10)]
@@ -100,8 +102,8 @@ def test_a_redis_that_forgets_everything_loses_no_task_and_no_attempt(stack, how
         stack.at_work(task)
     waiting = submit_many(stack, 100)
     if how == "killed":
-        stack.servers.kill("redis")
-        stack.servers.start_again("redis")
+        stack.stop_broker()
+        stack.start_broker()
     else:
         with redis_of(stack) as client:
             client.flushall()
@@ -110,6 +112,7 @@ def test_a_redis_that_forgets_everything_loses_no_task_and_no_attempt(stack, how
 
 
 def test_a_redis_that_evicts_makes_baton_unready_and_loses_nothing(stack):
+    stack.needs_redis()
     with redis_of(stack) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
         try:
@@ -128,6 +131,7 @@ def test_a_redis_that_evicts_makes_baton_unready_and_loses_nothing(stack):
 
 
 def test_a_worker_whose_connections_to_redis_are_half_open_comes_back_by_itself(stack):
+    stack.needs_redis()
     with stack.behind_proxy("redis") as (proxy, env):
         stack.start_worker("half", **env)
         stack.kill("w1")

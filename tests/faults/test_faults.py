@@ -16,8 +16,7 @@ pytestmark = pytest.mark.faults
 
 def test_a_killed_engine_costs_its_task_one_attempt_and_comes_back(stack):
     task = stack.long_task()
-    engine = stack.engine()
-    engine.kill()
+    engine = stack.kill_engine()
     done = stack.wait_for(task, "completed")
     assert done["attempt"] == 2
     assert [a["outcome"] for a in stack.attempts(task)] == ["failed", "completed"]

@@ -145,10 +145,11 @@ def test_an_unclaimed_dispatch_of_a_worker_that_is_gone_goes_back_to_the_queue()
 
 
 @pytest.fixture
-def broker_away() -> Iterator[None]:
+def broker_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Celery's current application talks to a port where nobody listens."""
     ours = celery.current_app._get_current_object()
-    celery.Celery("away", broker="redis://127.0.0.1:1/0").set_current()
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")  # Celery takes it before its own argument
+    celery.Celery("away").set_current()
     yield
     ours.set_current()
 

@@ -73,7 +73,7 @@ class WorkerStats(s.Serializer[Any]):
     external = s.BooleanField(help_text="It hands its tasks to somebody else's Celery.")
     quarantine = nullable(Quarantine, help_text="Since when its engine fails its self-check, and how.")
     stopping = s.BooleanField()
-    engine_state = s.ChoiceField(choices=["starting", "ready", "restarting", "off"])
+    engine_state = s.ChoiceField(choices=["starting", "ready", "restarting", "off", "absent"])
     engine_restarts = s.IntegerField()
     slots = s.IntegerField()
     active_tasks = s.IntegerField(help_text="Running or being cancelled.")
