@@ -18,12 +18,12 @@ setup: ## Make .venv and install what a run needs
 run: setup ## Start Baton on http://127.0.0.1:8002 (PORT=, DATA_DIR=, WORKERS=); Ctrl-C stops it
 	@exec $(PY) -m orchestrator.local --follow-parent
 
-test: setup-dev ## All tests; what needs the machine to itself comes last (ARGS= for a part)
+test: setup-dev ## All tests but the thorough ones of `make faults` (ARGS= for a part)
 ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
 	@$(PY) -m pytest -n 2 --dist loadfile -m "not faults and not browser"
-	@exec $(PY) -m pytest -m "faults or browser"
+	@exec $(PY) -m pytest -n 2 --dist loadfile -m "(faults or browser) and not thorough"
 endif
 
 test-quick: setup-dev ## The tests for every day: no browser, no killed processes

@@ -27,7 +27,11 @@ INITDB = (
     *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
 )
 DURABLE = {"max_connections": "100"}
-VOLATILE = {"max_connections": "200", "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+VOLATILE = {
+    "max_connections": "200",
+    "fsync": "off",
+    "full_page_writes": "off",
+}  # a kill loses nothing, a power cut all
 SMALL_SHARED_MEMORY = 128 * 1024 * 1024  # bytes; containers often get 64 MiB, too few for parallel queries
 
 

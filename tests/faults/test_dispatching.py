@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -130,6 +131,7 @@ def test_a_redis_that_evicts_makes_baton_unready_and_loses_nothing(stack):
             client.flushall()
 
 
+@pytest.mark.thorough
 def test_a_worker_whose_connections_to_redis_are_half_open_comes_back_by_itself(stack):
     stack.needs_redis()
     with stack.behind_proxy("redis") as (proxy, env):
@@ -198,9 +200,11 @@ def test_schedulers_that_die_at_each_of_their_places_leave_everything_to_the_nex
     for number, place in enumerate(PLACES):
         stack.start_scheduler(f"doomed-{number}", CRASH_AT=f"{place}:{chance.randint(1, 2)}")
     tasks = submit_many(stack, 10)
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 
     def all_died() -> bool:
         tasks.append(stack.submit(simulate={"seconds": 0}))  # or nobody would place anything more
+        stack.submit(run_at=tomorrow, start_timeout=1)  # nor let anything expire
         return all(stack.died(f"doomed-{number}") for number in range(len(PLACES)))
 
     wait_until(all_died, 60, f"all of them to die: {PLACES}")

@@ -196,6 +196,7 @@ def test_an_old_worker_gives_back_what_only_a_newer_one_knows(stack, what):
 
 
 @pytest.mark.timeout(60 + TASKS)
+@pytest.mark.thorough
 def test_workers_that_are_restarted_again_and_again_lose_nothing(stack):
     names = ["w1", "w2", "w3"]
     for name in names[1:]:

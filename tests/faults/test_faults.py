@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import time
 from contextlib import suppress
 
 import psutil
+import psycopg
 import pytest
 
 from gpu_worker.runners.simulated import SLEEPER
@@ -142,3 +144,31 @@ def test_a_task_that_waits_too_long_expires_and_is_never_started(stack):
     done = stack.wait_for(task, "expired")
     assert done["attempt"] == 0
     assert "task.started" not in stack.event_types(task)
+
+
+# ---------------------------------------------------------------- PostgreSQL
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+def test_a_database_that_goes_away_under_running_tasks_costs_none_of_them_an_attempt(stack, how):
+    running = [stack.long_task(seconds=3) for _ in range(4)]
+    waiting = [stack.submit(simulate={"seconds": 0}) for _ in range(4)]
+    if how == "killed":
+        stack.kill_server("postgres")
+        stack.servers.start_again("postgres")
+    else:
+        stack.kill_server("postgres", signal.SIGSTOP)
+        time.sleep(4)  # longer than two leases; PostgreSQL's clock does not stand still
+        stack.servers.kill("postgres", signal.SIGCONT)
+    wait_until(lambda: stack.is_ready(workers=1), 60, "Baton to be back")
+    for task in (*running, *waiting):
+        assert stack.wait_for(task, "completed", seconds=60)["attempt"] == 1
+
+
+def test_a_transaction_that_somebody_leaves_open_holds_nobody_up(stack):
+    with psycopg.connect(stack.servers.database_url) as idle:
+        idle.execute("SET idle_in_transaction_session_timeout = 0")
+        idle.execute("SELECT count(*) FROM tasks_app_task")
+        tasks = [stack.submit(simulate={"seconds": 0, "steps": 1}) for _ in range(150)]
+        for task in tasks:
+            assert stack.wait_for(task, "completed", seconds=60)["attempt"] == 1
