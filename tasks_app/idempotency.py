@@ -19,10 +19,8 @@ from tenants_app.identity import Identity
 
 MAX_KEY = 255  # characters
 KEPT_HOURS = 24
-EXPIRED_BATCH, EXPIRED_BATCHES = (
-    1_000,
-    10,
-)  # rows of one statement, statements of one clean-up: 166 keys/s if each minute
+EXPIRED_BATCH = 1_000  # rows of one statement
+EXPIRED_BATCHES = 10  # statements of one clean-up: 166 keys a second, if there is one each minute
 
 
 class KeyReused(Exception):
