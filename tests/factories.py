@@ -130,7 +130,7 @@ def _walk(task: Task, status: Status, worker: str, outcome: Outcome | None) -> N
         case Status.DISPATCHED:
             dispatch(task, worker)
         case Status.EXPIRED:
-            Task.objects.filter(pk=task.pk).update(start_deadline=task.created_at - timedelta(seconds=1))
+            Task.objects.filter(pk=task.pk).update(start_deadline=task.created_at - timedelta(hours=1))
             transitions.expire()
         case Status.CANCELLED:
             services.cancel(task, "tester")
