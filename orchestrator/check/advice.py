@@ -36,6 +36,8 @@ FAILURES = {
 
 _REFUSALS = {
     "model_not_found": "GET /models/ lists what is enabled; name a model of this type in MODELS_FILE and restart.",
+    "no_capable_worker": "Start a worker that runs it: WORKER_KINDS and WORKER_MODELS say what each takes, the page "
+    "Workers how much memory it has.",
     "unauthenticated": NO_KEY,
     "permission_denied": "This key may not do that: take a key of another role.",
     "database_unavailable": READINESS["database"],

@@ -54,7 +54,7 @@ UPDATE tasks_app_task t
        model_load_seconds float, inference_seconds float, input_tokens int, output_tokens int, images int,
        audio_seconds float)
  WHERE t.id = f.task_id AND t.attempt_id = f.attempt_id AND t.lease_token = f.token
-   AND t.status IN ('running', 'cancelling')
+   AND t.status IN ('running', 'cancelling') AND (t.status = 'cancelling' OR f.target <> 'cancelled')
 RETURNING t.id, t.last_seq, t.status, f.attempt_id, t.attempt, t.not_before, t.webhook_url IS NOT NULL AS has_webhook
 """
 

@@ -121,7 +121,7 @@ def test_a_killed_worker_is_missed_by_name(stack: Stack) -> None:
 def test_an_engine_that_does_not_start_is_told_though_its_worker_lives(stack: Stack) -> None:
     kill_worker(stack)
     stack.start_worker("w1", ENGINE_THREADS="none")
-    wait_until(lambda: stack.is_ready(workers=1), 60, "the worker")
+    wait_until(lambda: stack.online_workers() == 1, 60, "the worker")
     done = check(stack)
     kill_worker(stack)
     found = lines(done)
@@ -168,7 +168,7 @@ def test_a_type_that_no_worker_runs_is_told_so(stack: Stack) -> None:
     kill_worker(stack)
     found = lines(done)
     assert done.returncode == 1
-    assert found["tts"] == ("✗", "stuck in pending for 3 s: no capable worker for tts with model simulated")
+    assert found["tts"] == ("✗", "POST /tasks/ is answered 422: No worker runs tasks of type tts.")
     assert "WORKER_KINDS" in done.stdout
     assert found["llm"][0] == "✓"
 

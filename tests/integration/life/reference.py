@@ -101,10 +101,12 @@ class Task:
         if not self.is_held or (self.attempt_id, self.token) != (attempt_id, token):
             mine = self.token == token and self.lease is None
             return self.status if mine else None
+        if isinstance(outcome, Cancelled) and self.status == "running":
+            return None  # nobody has asked it to stop
         if isinstance(outcome, Completed):
             self._close("completed")
             self._end("completed")
-        elif self.status == "cancelling" or isinstance(outcome, Cancelled):
+        elif self.status == "cancelling":
             self.mode = _mode(outcome)
             self._close("cancelled")
             self._end("cancelled")

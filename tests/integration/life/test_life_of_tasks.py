@@ -18,7 +18,15 @@ from django.db import transaction
 from django.db.models import F
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from tasks_app import services, transitions
 from tasks_app.decisions import Placement
@@ -31,8 +39,9 @@ from tenants_app.ids import uuid7
 from tests.factories import make_identity
 from tests.integration.life import reference
 
-EXAMPLES = int(os.environ.get("LIFE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("LIFE_EXAMPLES", "50"))
 WORKERS = st.sampled_from(["w1", "w2"])
+SELDOM = st.sampled_from([False, False, False, True])
 OUTCOMES = st.sampled_from(
     [
         Completed({"text": "Hi!"}),
@@ -115,18 +124,30 @@ class Life(RuleBasedStateMachine):
             won = rows[0] if rows else None
         return won
 
-    @rule(claimed=claims)
-    def beat(self, claimed: Claimed | None) -> None:
+    @rule(target=claims, task=tasks, worker=WORKERS)
+    def start(self, task: UUID, worker: str) -> Claimed | None:
+        """Chance alone seldom comes so far."""
+        attempt, token = uuid7(), uuid4()
+        known = self.known.get(task)
+        rows = transitions.dispatch([Placement(task, worker, attempt)])
+        assert bool(rows) == bool(known and known.dispatch(worker, attempt))
+        won = transitions.claim([Claim(task, attempt, token)], worker, uuid4())
+        assert bool(won) == bool(known and known.claim(worker, attempt, token, django_settings.LEASE_SECONDS))
+        return won[0] if won else None
+
+    @rule(claimed=claims, guessed=SELDOM)
+    def beat(self, claimed: Claimed | None, guessed: bool) -> None:
         if claimed is not None:
-            told = renew([Beat(claimed.task_id, claimed.attempt_id, claimed.token, "inference", None, None)])
+            token = uuid4() if guessed else claimed.token
+            told = renew([Beat(claimed.task_id, claimed.attempt_id, token, "inference", None, None)])
             known = self.known.get(claimed.task_id)
-            current = known and known.renew(claimed.attempt_id, claimed.token, django_settings.LEASE_SECONDS)
+            current = known and known.renew(claimed.attempt_id, token, django_settings.LEASE_SECONDS)
             assert told == ({claimed.attempt_id: known.status} if known and current else {})
 
-    @rule(claimed=claims, outcome=OUTCOMES, stolen=st.booleans(), twice=st.booleans())
-    def finish(self, claimed: Claimed | None, outcome: Any, stolen: bool, twice: bool) -> None:
+    @rule(claimed=claims, outcome=OUTCOMES, stolen=SELDOM, twice=st.booleans(), blindly=st.booleans())
+    def finish(self, claimed: Claimed | None, outcome: Any, stolen: bool, twice: bool, blindly: bool) -> None:
         """In time or late; with a token that was only guessed; and again, when the reply was lost."""
-        if claimed is None:
+        if claimed is None or not (blindly or self.is_current(claimed)):
             return
         claimed = replace(claimed, token=uuid4()) if stolen else claimed
         for _ in range(1 + twice):
@@ -166,6 +187,7 @@ class Life(RuleBasedStateMachine):
         self.known[again.pk] = reference.Task(known.max_attempts, row.start_timeout, deaths=deaths)
         return self.of_now(again)
 
+    @precondition(lambda self: len(self.known) > 2)
     @rule(task=consumes(tasks))
     def delete(self, task: UUID) -> None:
         row = Task.objects.filter(pk=task).first()
@@ -176,6 +198,10 @@ class Life(RuleBasedStateMachine):
             self.ended.pop(task, None)
 
     # ------------------------------------------------------------ what must hold
+
+    def is_current(self, claimed: Claimed) -> bool:
+        known = self.known.get(claimed.task_id)
+        return bool(known and known.is_held and known.token == claimed.token)
 
     def of_now(self, task: Task) -> UUID:
         """As if the clock that made its deadline had stood still too."""
@@ -267,7 +293,7 @@ def test_every_life_goes_as_the_reference_says() -> None:
         Life,
         settings=settings(
             max_examples=EXAMPLES,
-            stateful_step_count=25,
+            stateful_step_count=40,
             deadline=None,
             database=None,
             derandomize=EXAMPLES <= 100,
