@@ -23,6 +23,7 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     consumes,
     invariant,
+    multiple,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -111,7 +112,7 @@ class Life(RuleBasedStateMachine):
         assert bool(rows) == (self.is_known(task) and self.known[task].take_back(attempt))
 
     @rule(target=claims, message=messages, reader=WORKERS, twice=st.booleans())
-    def claim(self, message: tuple[UUID, str, UUID], reader: str, twice: bool) -> Claimed | None:
+    def claim(self, message: tuple[UUID, str, UUID], reader: str, twice: bool) -> Any:
         """By whoever reads the message, who may ask again when no answer came."""
         task, _, attempt = message
         claim, won = Claim(task, attempt, uuid4()), None
@@ -122,10 +123,10 @@ class Life(RuleBasedStateMachine):
             )
             assert bool(rows) == expected
             won = rows[0] if rows else None
-        return won
+        return won if won else multiple()
 
     @rule(target=claims, task=tasks, worker=WORKERS)
-    def start(self, task: UUID, worker: str) -> Claimed | None:
+    def start(self, task: UUID, worker: str) -> Any:
         """Chance alone seldom comes so far."""
         attempt, token = uuid7(), uuid4()
         known = self.known.get(task)
@@ -133,21 +134,20 @@ class Life(RuleBasedStateMachine):
         assert bool(rows) == bool(known and known.dispatch(worker, attempt))
         won = transitions.claim([Claim(task, attempt, token)], worker, uuid4())
         assert bool(won) == bool(known and known.claim(worker, attempt, token, django_settings.LEASE_SECONDS))
-        return won[0] if won else None
+        return won[0] if won else multiple()
 
     @rule(claimed=claims, guessed=SELDOM)
-    def beat(self, claimed: Claimed | None, guessed: bool) -> None:
-        if claimed is not None:
-            token = uuid4() if guessed else claimed.token
-            told = renew([Beat(claimed.task_id, claimed.attempt_id, token, "inference", None, None)])
-            known = self.known.get(claimed.task_id)
-            current = known and known.renew(claimed.attempt_id, token, django_settings.LEASE_SECONDS)
-            assert told == ({claimed.attempt_id: known.status} if known and current else {})
+    def beat(self, claimed: Claimed, guessed: bool) -> None:
+        token = uuid4() if guessed else claimed.token
+        told = renew([Beat(claimed.task_id, claimed.attempt_id, token, "inference", None, None)])
+        known = self.known.get(claimed.task_id)
+        current = known and known.renew(claimed.attempt_id, token, django_settings.LEASE_SECONDS)
+        assert told == ({claimed.attempt_id: known.status} if known and current else {})
 
     @rule(claimed=claims, outcome=OUTCOMES, stolen=SELDOM, twice=st.booleans(), blindly=st.booleans())
-    def finish(self, claimed: Claimed | None, outcome: Any, stolen: bool, twice: bool, blindly: bool) -> None:
+    def finish(self, claimed: Claimed, outcome: Any, stolen: bool, twice: bool, blindly: bool) -> None:
         """In time or late; with a token that was only guessed; and again, when the reply was lost."""
-        if claimed is None or not (blindly or self.is_current(claimed)):
+        if not (blindly or self.is_current(claimed)):
             return
         claimed = replace(claimed, token=uuid4()) if stolen else claimed
         for _ in range(1 + twice):
