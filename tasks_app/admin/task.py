@@ -20,6 +20,7 @@ from tasks_app.admin.inlines import ArtifactInline, AttemptInline, DeliveryInlin
 from tasks_app.admin.paging import CappedPaginator
 from tasks_app.admin.read_only import ReadOnly
 from tasks_app.bulk import Selection
+from tasks_app.capability import NoCapableWorker
 from tasks_app.models import Task
 from tasks_app.selectors import TaskFilter
 from tasks_app.services import CancelAnswer
@@ -148,7 +149,10 @@ class TaskAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 def _cancel(request: HttpRequest, task: Task) -> Outcome:
-    return CANCEL_SAID[services.cancel(task, by=request.user.get_username())]
+    try:
+        return CANCEL_SAID[services.cancel(task, by=request.user.get_username())]
+    except Task.DoesNotExist:
+        return messages.WARNING, "has been deleted meanwhile"
 
 
 def _retry(request: HttpRequest, task: Task) -> Outcome:
@@ -159,4 +163,6 @@ def _retry(request: HttpRequest, task: Task) -> Outcome:
         again = services.retry(identity, task)
     except services.NotFinished:
         return messages.WARNING, f"is {task.status}; only a task that ended can be tried again"
+    except NoCapableWorker as error:
+        return messages.WARNING, f"was not submitted again: {error}".rstrip(".")
     return messages.SUCCESS, f"submitted again as {again.pk}"

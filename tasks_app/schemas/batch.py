@@ -14,6 +14,7 @@ from rest_framework.exceptions import ValidationError
 
 from tasks_app import artifacts, batches, idempotency
 from tasks_app.batches import MAX_TASKS, NewBatch
+from tasks_app.capability import NoCapableWorker
 from tasks_app.idempotency import Key
 from tasks_app.models import Batch
 from tasks_app.schemas import submission
@@ -90,6 +91,8 @@ def _accept_all(identity: Identity, bodies: Iterable[Any], files: list[str]) -> 
             path, predicate = first_problem(error.detail)
         except submission.ModelNotFound as error:
             path, predicate = "model", f"is not known: {error}"
+        except NoCapableWorker as error:
+            path, predicate = "model", f"can be run by nobody: {error}"
         else:
             tasks.append(new)
             files += [stored.file for stored in new.input_artifacts]

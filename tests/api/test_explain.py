@@ -186,3 +186,12 @@ def test_a_retry_is_refused_for_the_same_reason(api: Client, identity: Identity)
     make_worker(kinds=["tts"])
     error_of(api.post(f"/tasks/{task.pk}/retry"), 422, "no_capable_worker")
     assert services.Task.objects.count() == 1
+
+
+def test_in_a_batch_it_is_told_which_of_the_tasks_nobody_could_run(api: Client) -> None:
+    make_worker(kinds=["tts"])
+    bodies = [{"task_type": "tts", "model": "simulated", "input": {"text": "Hi."}}]
+    bodies += [{"task_type": "llm", "model": "simulated", "input": {"prompt": "x"}}]
+    refused = api.post("/tasks/batch/", {"tasks": bodies}, content_type="application/json")
+    assert error_of(refused, 400, "invalid_input")["param"] == "tasks[1].model"
+    assert not Task.objects.exists()

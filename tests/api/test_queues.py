@@ -86,3 +86,9 @@ def test_the_queues_tell_how_long_they_are_and_what_holds_them(operator: Client,
     assert (llm["name"], llm["length"], llm["running"], llm["paused"]["reason"]) == ("llm", 1, 1, "upgrade")
     assert llm["oldest_seconds"] > 0
     assert (images["length"], images["oldest_seconds"], images["paused"]) == (0, 0.0, None)
+
+
+def test_a_pause_that_would_be_over_already_is_refused(operator: Client) -> None:
+    past = (timezone.now() - timedelta(minutes=1)).isoformat()
+    assert error_of(pause(operator, "/queues/llm", until=past), 400, "invalid_input")["param"] == "until"
+    assert not Pause.objects.exists()

@@ -188,3 +188,11 @@ def test_what_is_not_there_cannot_be_paused(admin):
     answer = admin.post("/admin/tasks_app/pause/add/", {"kind": "queue", "name": "video", "reason": ""})
     assert "There is no queue video." in answer.content.decode()
     assert not Pause.objects.exists()
+
+
+def test_what_nobody_could_run_is_not_submitted_again_and_the_admin_says_why(admin):
+    failed = make_task("failed")
+    Model.objects.create(task_type="llm", name="simulated", runner="simulated")
+    make_worker(kinds=["tts"])
+    assert "No worker runs tasks of type llm" in act(admin, LIST, "retry_selected", failed.pk)
+    assert Task.objects.count() == 1

@@ -15,7 +15,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from tasks_app import metrics
+from tasks_app import metrics, services
 from tasks_app.models import Artifact, Task
 from tasks_app.outcomes import Completed, Failed
 from tasks_app.scheduling import outlook
@@ -481,3 +481,23 @@ def test_an_address_of_nothing_is_a_page_and_one_without_its_slash_is_led_on(mem
     assert "There is nothing here" in text_of(client.get("/nothing/"))
     assert client.get("/ui/tasks?status=failed")["Location"] == "/ui/tasks/?status=failed"
     assert client.get("/admin")["Location"] == "/admin/"
+
+
+def test_what_nobody_could_run_is_refused_on_the_pages_with_the_reason(member):
+    client, identity = member
+    failed = make_task("failed", identity)
+    make_worker("gpu-1", **scene.ALIVE, kinds=["tts"])
+    asked = {"model": "simulated", "input.prompt": "Hello"}
+    refused = client.post("/ui/submit/llm/", asked)
+    assert (refused.status_code, "No worker runs tasks of type llm" in text_of(refused)) == (400, True)
+    retried = client.post(f"{TASKS}{failed.pk}/retry/", follow=True)
+    assert "No worker runs tasks of type llm" in text_of(retried)
+    assert Task.objects.count() == 1
+
+
+def test_a_cancel_of_a_task_that_is_deleted_at_that_moment_says_that_it_is_gone(member, monkeypatch):
+    client, identity = member
+    task = make_task(Status.PENDING, identity)
+    cancelling = services.cancel_many
+    monkeypatch.setattr(services, "cancel_many", lambda *args: (Task.objects.all().delete(), cancelling(*args)))
+    assert client.post(f"{TASKS}{task.pk}/cancel/").status_code == 404

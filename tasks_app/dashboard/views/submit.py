@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 from rest_framework.exceptions import ValidationError
 
 from tasks_app import selectors
+from tasks_app.capability import NoCapableWorker
 from tasks_app.dashboard import form_fields, form_values
 from tasks_app.dashboard.access import signed_in
 from tasks_app.dashboard.form_fields import FormField, FormFields
@@ -102,7 +103,7 @@ def _submit(request: HttpRequest, identity: Identity, form: Form) -> HttpRespons
         task = submission.submit(identity, body)
     except ValidationError as error:
         return _refused(request, form, form_values.problems_of(error.detail))
-    except submission.ModelNotFound as error:
+    except (submission.ModelNotFound, NoCapableWorker) as error:
         return _refused(request, form, {"": str(error)})
     messages.success(request, "Submitted.")
     return redirect("task-page", task.pk)

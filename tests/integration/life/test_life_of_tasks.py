@@ -40,8 +40,9 @@ from tenants_app.ids import uuid7
 from tests.factories import make_identity
 from tests.integration.life import reference
 
-EXAMPLES = int(os.environ.get("LIFE_EXAMPLES", "50"))
+EXAMPLES = int(os.environ.get("LIFE_EXAMPLES", "80"))
 WORKERS = st.sampled_from(["w1", "w2"])
+BETWEEN = st.sampled_from(["", "", "cancel", "guess", "lose", "cancel and lose"])
 SELDOM = st.sampled_from([False, False, False, True])
 OUTCOMES = st.sampled_from(
     [
@@ -125,17 +126,6 @@ class Life(RuleBasedStateMachine):
             won = rows[0] if rows else None
         return won if won else multiple()
 
-    @rule(target=claims, task=tasks, worker=WORKERS)
-    def start(self, task: UUID, worker: str) -> Any:
-        """Chance alone seldom comes so far."""
-        attempt, token = uuid7(), uuid4()
-        known = self.known.get(task)
-        rows = transitions.dispatch([Placement(task, worker, attempt)])
-        assert bool(rows) == bool(known and known.dispatch(worker, attempt))
-        won = transitions.claim([Claim(task, attempt, token)], worker, uuid4())
-        assert bool(won) == bool(known and known.claim(worker, attempt, token, django_settings.LEASE_SECONDS))
-        return won[0] if won else multiple()
-
     @rule(claimed=claims, guessed=SELDOM)
     def beat(self, claimed: Claimed, guessed: bool) -> None:
         token = uuid4() if guessed else claimed.token
@@ -159,6 +149,34 @@ class Life(RuleBasedStateMachine):
     def cancel(self, batch: list[UUID]) -> None:
         won = {row.id for row in transitions.request_cancel(batch, "tester")}
         assert won == {task for task in batch if self.is_known(task) and self.known[task].cancel()}
+
+    @rule(
+        target=tasks,
+        max_attempts=st.integers(1, 3),
+        tries=st.lists(st.tuples(OUTCOMES, BETWEEN, st.booleans()), min_size=1, max_size=4),
+    )
+    def live(self, max_attempts: int, tries: list[tuple[Any, str, bool]]) -> UUID:
+        """One try after the other, each with who else wants it, and what comes between its claim and its finish."""
+        task = self.submit(max_attempts, None)
+        for outcome, between, contested in tries:
+            message = self.dispatch(task, "w1")
+            if contested:
+                self.claim(message, "w2", twice=False)
+            claimed = self.claim(message, "w1", twice=contested)
+            if contested:
+                self.claim(message, "w1", twice=False)
+            if not isinstance(claimed, Claimed):
+                break
+            if "cancel" in between:
+                self.cancel([task])
+            if "guess" in between:
+                self.finish(claimed, outcome, stolen=True, twice=False, blindly=True)
+            if "lose" in between:
+                self.time_passes(django_settings.LEASE_SECONDS + 1.0)
+                self.house_is_kept()
+            self.beat(claimed, guessed=contested)
+            self.finish(claimed, outcome, stolen=False, twice=contested, blindly=True)
+        return task
 
     @rule(seconds=st.sampled_from([1.0, django_settings.LEASE_SECONDS + 1.0, 31.0]))
     def time_passes(self, seconds: float) -> None:
