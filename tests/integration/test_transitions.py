@@ -372,6 +372,14 @@ def test_a_lost_worker_gives_its_task_back():
     assert fresh(task).avoid_worker == "lost"
 
 
+def test_an_attempt_that_cost_nothing_does_not_count_when_the_next_worker_is_lost():
+    task = make_task(max_attempts=2)
+    assert end(start(task), Returned("stopping")) == "pending"
+    start(task, "lost")
+    lose_lease(task)
+    assert transitions.rescue()[0].status == "pending"
+
+
 def test_a_worker_that_comes_back_frees_what_its_earlier_process_ran_and_nothing_else():
     earlier, now = start(make_task(), "gpu-1"), make_worker("gpu-1").incarnation
     mine, elsewhere = start(make_task(), "gpu-1"), start(make_task(), "gpu-2")
