@@ -18,9 +18,7 @@ def load(
 
     When memory runs out in the middle, `relieve` says so and has made some; then it is tried once more.
     """
-    if registry.needs_libraries(spec):
-        preload.wait_until_imported(spec.task_type)
-    runner = registry.create(spec)
+    runner = _create(spec)
     if not make_room(runner.memory_mib(spec, device)):
         return None
     try:
@@ -29,6 +27,14 @@ def load(
         if not relieve(error):
             raise
     return runner, _set_up(runner, spec, device)
+
+
+def _create(spec: ModelSpec) -> Runner:
+    if not registry.needs_libraries(spec):
+        return registry.create(spec)
+    preload.wait_until_imported(spec.task_type)
+    with preload.LOADING:  # the runner's module asks for more of the libraries, which import it only then
+        return registry.create(spec)
 
 
 def _set_up(runner: Runner, spec: ModelSpec, device: Device) -> int:
