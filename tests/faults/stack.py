@@ -188,10 +188,14 @@ class Stack:
                 self.servers.start_again(name)
         for order in self.directory.glob("*.crash"):
             order.unlink(missing_ok=True)
+        self.kill_guests()
+        wait_until(self._is_whole, 60, f"{self.directory} to be ready")
+
+    def kill_guests(self) -> None:
+        """Whatever a test started beside the first three."""
         for name in [name for name in self.processes if name not in ("web", "scheduler", "w1")]:
             self._signal(name, signal.SIGKILL)
             del self.processes[name]
-        wait_until(self._is_whole, 60, f"{self.directory} to be ready")
 
     def _is_whole(self) -> bool:
         self.revive()

@@ -18,9 +18,14 @@ QUICK = {"WEBHOOK_TIMEOUT_SECONDS": "1", "WEBHOOK_RETRY_FACTOR": "0.02"}
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
+def receiver(stack: Stack) -> Iterator[Receiver]:
+    """No later sender may find deliveries to this one: it would try those first, or meet another there."""
     with receiving() as started:
         yield started
+    stack.kill_guests()
+    stack.query(
+        "UPDATE tasks_app_webhookdelivery SET state = 'failed', ended_at = now() WHERE state = 'pending' RETURNING 1"
+    )
 
 
 def ended(stack: Stack, url: str) -> str:
