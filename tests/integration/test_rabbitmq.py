@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from celery.utils.nodenames import worker_direct
 
 from orchestrator import broker, health
 from tasks_app import dispatch
+from tests import tls
 from tests.rabbitmq import PASSWORD, RabbitMQ, free_port, needs_rabbitmq
 
 pytestmark = [needs_rabbitmq, pytest.mark.slow]
@@ -22,16 +22,7 @@ HOST = "w1@test"
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> broker.TlsFiles:
-    """An authority, and a certificate of this machine that server and client share."""
-    folder = tmp_path_factory.mktemp("tls")
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    for command in (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem",
-        "openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out request.pem",
-        "openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -days 2 -extfile names -out own.pem",
-    ):
-        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
-    return broker.TlsFiles(*(str(folder / name) for name in ("ca.pem", "own.pem", "key.pem")))
+    return tls.make_files(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")
