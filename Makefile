@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BROKER ?= redis
 TIMES ?= 1
+MINUTES ?= 30
 PY := .venv/bin/python
 # mypy's Django plugin reads the settings; nothing is connected to
 MYPY_ENV = DATABASE_URL=postgresql:///x CELERY_BROKER_URL=memory:// SECRET_KEY=x
 SETUP = $(PYTHON) -I orchestrator/local/install.py
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-quick faults check models
+.PHONY: help setup run test test-quick faults soak check models
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -31,6 +32,9 @@ test-quick: setup-dev ## The tests for every day: no browser, no killed processe
 
 faults: setup-dev ## Kill everything in turn, TIMES=1 times over on BROKER=redis (or rabbitmq)
 	@exec $(PY) -m tests.faults.tally --times $(TIMES) --broker $(BROKER) $(ARGS)
+
+soak: setup-dev ## Steady work and a fault every 30 s for MINUTES=30; nothing may be lost, nothing may grow
+	@exec $(PY) -m tests.faults.soak --minutes $(MINUTES) $(ARGS)
 
 check: setup-dev ## Lint, types and the quick tests
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(MYPY_ENV) $(PY) -m mypy
