@@ -5,7 +5,7 @@ Called by the API and by `schemas.batch`. What is done to each of its tasks is d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -13,9 +13,11 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, Max
 
-from tasks_app import crash_points, hints, idempotency, services
+from tasks_app import crash_points, hints, idempotency, selectors, services
+from tasks_app.bulk import FAILURES
 from tasks_app.idempotency import Key
 from tasks_app.models import Batch, Task
+from tasks_app.selectors import Shown
 from tasks_app.services import NewTask
 from tasks_app.states import FINAL, STOPPABLE, Status
 from tenants_app.identity import Identity
@@ -49,6 +51,16 @@ class Standing:
         return self.last_end if self.ended == self.batch.total else None
 
 
+@dataclass(frozen=True, slots=True)
+class RetriedBatch:
+    """`batch_id`: of the new batch, None if nothing was left to try again."""
+
+    batch_id: UUID | None
+    retried: int
+    already_retried: int
+    not_failed: int
+
+
 def submit(identity: Identity, new: NewBatch, tasks: Sequence[NewTask], key: Key | None = None) -> Batch:
     """All of the tasks in one commit. With a key that somebody used first: their batch, and nothing is stored."""
     with transaction.atomic():
@@ -61,13 +73,17 @@ def submit(identity: Identity, new: NewBatch, tasks: Sequence[NewTask], key: Key
             total=len(tasks),
             metadata=new.metadata,
         )
-        for start in range(0, len(tasks), CHUNK):
-            chunk = tasks[start : start + CHUNK]
-            services.insert([(identity, replace(task, batch_id=batch.id)) for task in chunk])
+        _insert([(identity, task) for task in tasks], batch.id)
         crash_points.reach("submit_batch.before_commit")
     crash_points.reach("submit_batch.after_commit")
     hints.wake_scheduler()
     return batch
+
+
+def _insert(tasks: Sequence[tuple[Identity, NewTask]], batch_id: UUID) -> None:
+    for start in range(0, len(tasks), CHUNK):
+        chunk = tasks[start : start + CHUNK]
+        services.insert([(owner, replace(task, batch_id=batch_id)) for owner, task in chunk])
 
 
 def find(identity: Identity, batch_id: UUID) -> Batch | None:
@@ -78,6 +94,11 @@ def find(identity: Identity, batch_id: UUID) -> Batch | None:
 def task_ids(batch: Batch) -> list[UUID]:
     """In the order of the request: their ids sort by age."""
     return list(Task.objects.filter(batch_id=batch.pk).order_by("pk").values_list("pk", flat=True))
+
+
+def ended_tasks(batch: Batch) -> Iterator[list[Shown]]:
+    """Those that have ended, in the order of the request, some at a time."""
+    return selectors.in_order(Task.objects.filter(batch_id=batch.pk, status__in=sorted(FINAL)), CHUNK)
 
 
 def standing(batch: Batch) -> Standing:
@@ -94,3 +115,29 @@ def cancel(batch: Batch, by: str) -> Standing:
     for start in range(0, len(ids), CHUNK):
         services.cancel_many(ids[start : start + CHUNK], by)
     return standing(batch)
+
+
+def retry(identity: Identity, batch: Batch) -> RetriedBatch:
+    """A new batch of the tasks that failed or expired and were not retried before, in one commit.
+
+    Of two that ask at once one waits for the other, and finds nothing left to do.
+    """
+    with transaction.atomic():
+        locked = Task.objects.select_related("organization").select_for_update(of=("self",), no_key=True)
+        failed = list(locked.filter(batch_id=batch.pk, status__in=sorted(FAILURES)).order_by("pk"))
+        known = set(Task.objects.filter(retry_of__in=[t.pk for t in failed]).values_list("retry_of", flat=True))
+        fresh = [services.again(identity, task) for task in failed if task.pk not in known]
+        new = _again(identity, batch, fresh) if fresh else None
+        rest = Task.objects.filter(batch_id=batch.pk).exclude(status__in=sorted(FAILURES)).count()
+        crash_points.reach("retry_batch.before_commit")
+    crash_points.reach("retry_batch.after_commit")
+    hints.wake_scheduler()
+    return RetriedBatch(new, len(fresh), len(failed) - len(fresh), rest)
+
+
+def _again(identity: Identity, batch: Batch, tasks: Sequence[tuple[Identity, NewTask]]) -> UUID:
+    new = Batch.objects.create(
+        organization=batch.organization, user_id=identity.user_id, total=len(tasks), metadata=batch.metadata
+    )
+    _insert(tasks, new.id)
+    return new.id

@@ -44,9 +44,9 @@ class Tally:
 def cancel(identity: Identity, selection: Selection, dry_run: bool = False) -> Tally:
     """Words: cancelled, cancelling; already_cancelled, already_cancelling, already_finished, not_found."""
     words: Counter[str] = Counter()
-    for page in _pages(identity, selection):
+    for page in pages(identity, selection):
         words.update(_foreseen(page) if dry_run else _cancel(page, identity.username))
-    return _tally(selection, words)
+    return tally_of(selection, words)
 
 
 def _cancel(page: dict[UUID, Status], by: str) -> Counter[str]:
@@ -85,10 +85,10 @@ def retry(identity: Identity, selection: Selection, dry_run: bool = False) -> Ta
     if selection.ids is None and not selection.narrowed.statuses:
         selection = replace(selection, narrowed=replace(selection.narrowed, statuses=FAILURES))
     words: Counter[str] = Counter()
-    for page in _pages(identity, selection):
+    for page in pages(identity, selection):
         words.update(_retry(identity, list(page), dry_run))
         hints.wake_scheduler()
-    return _tally(selection, words)
+    return tally_of(selection, words)
 
 
 def _retry(identity: Identity, ids: Sequence[UUID], dry_run: bool) -> Counter[str]:
@@ -111,7 +111,7 @@ def _retry(identity: Identity, ids: Sequence[UUID], dry_run: bool) -> Counter[st
     )
 
 
-def _pages(identity: Identity, selection: Selection) -> Iterator[dict[UUID, Status]]:
+def pages(identity: Identity, selection: Selection) -> Iterator[dict[UUID, Status]]:
     """Status by id, CHUNK tasks at a time and the oldest first, so that retries queue in the old order."""
     if selection.ids is not None:
         ids = sorted(set(selection.ids))
@@ -135,7 +135,7 @@ def _read(tasks: TaskQuerySet) -> dict[UUID, Status]:
     return {pk: Status(status) for pk, status in rows}
 
 
-def _tally(selection: Selection, words: Counter[str]) -> Tally:
+def tally_of(selection: Selection, words: Counter[str]) -> Tally:
     matched = words.total() - words["not_found"]
     if selection.ids is not None:
         words["not_found"] = len(set(selection.ids)) - matched

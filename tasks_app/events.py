@@ -21,6 +21,7 @@ STARTED = "task.started"
 RETRYING = "task.retrying"
 REQUEUED = "task.requeued"  # taken back before it started; costs no attempt
 CANCELLING = "task.cancelling"
+PRIORITY = "task.priority_changed"  # while it waits
 FINAL_TYPES = {status: f"task.{status}" for status in FINAL}
 _ENDS = frozenset(FINAL_TYPES.values())
 

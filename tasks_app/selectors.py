@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -107,6 +107,15 @@ def page(tasks: TaskQuerySet, limit: int, before: UUID | None = None, after: UUI
         named = named.filter(pk__lt=before)
     rows = list(named.order_by("-id")[: limit + 1])
     return Page(_shown(rows[:limit]), newer=before is not None, older=len(rows) > limit)
+
+
+def in_order(tasks: TaskQuerySet, size: int) -> Iterator[list[Shown]]:
+    """All of them, oldest first, `size` at a time; each page is as the database is when it is read."""
+    named = tasks.annotate(organization_slug=F("organization__slug"), username=F("user__username")).order_by("id")
+    rows = list(named[:size])
+    while rows:
+        yield _shown(rows)
+        rows = list(named.filter(pk__gt=rows[-1].pk)[:size])
 
 
 def _shown(rows: Iterable[Task]) -> list[Shown]:

@@ -207,15 +207,33 @@ def delete(task: Task, by: str, force: bool = False) -> None:
         if not force:
             raise TaskActive
         cancel(task, by)
+    deleted = delete_many([task.pk], force)
+    if not deleted and Task.objects.filter(pk=task.pk).exists():
+        raise TaskActive
+
+
+def delete_many(task_ids: Sequence[UUID], force: bool = False) -> list[UUID]:
+    """Which of them are gone now: those that had ended, with `force` any. One commit."""
     with transaction.atomic():
-        locked = Task.objects.select_for_update().filter(pk=task.pk).first()
-        if locked is None:
-            return
-        if locked.status not in FINAL and not force:
-            raise TaskActive
-        files = list(locked.artifacts.values_list("file", flat=True))
-        UsageRecord.objects.create(id=locked.pk, **{name: getattr(locked, name) for name in ACCOUNTED})
-        locked.delete()
+        chosen = Task.objects.filter(pk__in=task_ids)
+        if not force:
+            chosen = chosen.filter(status__in=sorted(FINAL))
+        rows = list(chosen.order_by("pk").select_for_update().only("pk", *ACCOUNTED))
+        gone = [row.pk for row in rows]
+        files = list(Artifact.objects.filter(task_id__in=gone).values_list("file", flat=True))
+        UsageRecord.objects.bulk_create(
+            UsageRecord(id=row.pk, **{name: getattr(row, name) for name in ACCOUNTED}) for row in rows
+        )
+        Task.objects.filter(pk__in=gone).delete()
         transaction.on_commit(lambda: artifacts.discard(files))
-    hints.changed({task.pk: True})
+    hints.changed(dict.fromkeys(gone, True))
     hints.wake_scheduler()
+    return gone
+
+
+def change_priority(task: Task, priority: int, by: str) -> bool:
+    """Whether it has this priority now: only a task that waits can be moved. `task` is refreshed."""
+    transitions.change_priority([task.id], priority, by)
+    hints.wake_scheduler()
+    task.refresh_from_db()
+    return task.status == Status.PENDING and task.priority == priority

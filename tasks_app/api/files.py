@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import IO, Any
 
-from asgiref.sync import sync_to_async
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.http import parse_etags
 
 from tasks_app import artifacts
+from tasks_app.api.chunks import ChunkedResponse
 from tasks_app.models import Artifact
 
 CHUNK = 256 * 1024  # bytes
@@ -25,18 +25,12 @@ class Unsatisfiable(ValueError):
     """The range begins beyond the end of the file."""
 
 
-class FileResponse(StreamingHttpResponse):
-    """Reads `length` bytes from where the file stands, on a thread when an event loop asks."""
+class FileResponse(ChunkedResponse):
+    """Reads `length` bytes from where the file stands."""
 
     def __init__(self, file: IO[bytes], length: int, **options: Any) -> None:
         super().__init__(_chunks(file, length), **options)
         self._resource_closers.append(file.close)  # type: ignore[attr-defined]
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = iter(self)
-        following = sync_to_async(lambda: next(chunks, b""), thread_sensitive=False)
-        while chunk := await following():
-            yield chunk
 
 
 def _chunks(file: IO[bytes], length: int) -> Iterator[bytes]:

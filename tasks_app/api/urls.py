@@ -8,7 +8,17 @@ from typing import Any
 from django.urls import URLPattern, re_path
 
 from tasks_app.api.views.artifacts import ArtifactsView, ArtifactView
-from tasks_app.api.views.many import BatchCancelView, BatchesView, BatchView, BulkCancelView, BulkRetryView
+from tasks_app.api.views.many import (
+    BatchCancelView,
+    BatchesView,
+    BatchResultsView,
+    BatchRetryView,
+    BatchView,
+    BulkCancelView,
+    BulkDeleteView,
+    BulkPriorityView,
+    BulkRetryView,
+)
 from tasks_app.api.views.models import ModelsView
 from tasks_app.api.views.operations import MetricsView
 from tasks_app.api.views.queues import QueuesView, pause_view, resume_view
@@ -37,8 +47,12 @@ urlpatterns = [
     _at("tasks/batch", BatchesView, "api-batches"),
     _at("tasks/batch/<batch_id>", BatchView, "api-batch"),
     _at("tasks/batch/<batch_id>/cancel", BatchCancelView, "api-batch-cancel"),
+    _at("tasks/batch/<batch_id>/retry", BatchRetryView, "api-batch-retry"),
+    _at("tasks/batch/<batch_id>/results", BatchResultsView, "api-batch-results"),
     _at("tasks/bulk/cancel", BulkCancelView, "api-bulk-cancel"),
     _at("tasks/bulk/retry", BulkRetryView, "api-bulk-retry"),
+    _at("tasks/bulk/delete", BulkDeleteView, "api-bulk-delete"),
+    _at("tasks/bulk/priority", BulkPriorityView, "api-bulk-priority"),
     _at("tasks/<task_id>", TaskView, "api-task"),
     _at("tasks/<task_id>/cancel", CancelView, "api-task-cancel"),
     _at("tasks/<task_id>/retry", RetryView, "api-task-retry"),

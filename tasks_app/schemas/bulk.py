@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from tasks_app.bulk import MAX_IDS, Selection
 from tasks_app.retries import FailureCode
-from tasks_app.schemas.strict import MESSAGES, Choice, ListOf, Moment, Strict, Text
+from tasks_app.schemas.strict import MESSAGES, Choice, Integer, ListOf, Moment, Strict, Text
 from tasks_app.selectors import TaskFilter
 from tasks_app.states import CELERY_WORDS, Status, parse_status
 from workers_app.models import TaskType
@@ -95,7 +95,17 @@ class BulkRequest(Strict):
         return attrs
 
 
+class PriorityBody(Strict):
+    priority = Integer(1, 10, help_text="10 is most urgent.")
+
+
+class BulkPriorityRequest(BulkRequest):
+    priority = Integer(1, 10, help_text="10 is most urgent.")
+
+
 BULK_REQUEST = BulkRequest()
+BULK_PRIORITY_REQUEST = BulkPriorityRequest()
+PRIORITY_BODY = PriorityBody()
 
 
 def selection_of(asked: dict[str, Any]) -> Selection:

@@ -8,12 +8,14 @@ Only PostgreSQL's clock decides anything.
 from tasks_app.transitions.cancelling import request_cancel
 from tasks_app.transitions.finishing import Finish, finish
 from tasks_app.transitions.placing import Claim, Claimed, claim, dispatch, take_back
+from tasks_app.transitions.ranking import change_priority
 from tasks_app.transitions.rescuing import expire, rescue, rescue_from_earlier
 
 __all__ = [
     "Claim",
     "Claimed",
     "Finish",
+    "change_priority",
     "claim",
     "dispatch",
     "expire",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from tasks_app import batches, services
 from tasks_app.models import Batch, Task, TaskEvent
@@ -200,3 +202,42 @@ def test_a_batch_of_a_thousand_cancelled_twice_when_half_is_done_gives_the_same_
     ids = [task.pk for task in tasks_of(batch)]
     assert TaskEvent.objects.filter(task__in=ids, type="task.cancelled").count() == 500
     assert {task.status for task in tasks_of(other)} == {"pending"}
+
+
+# ---------------------------------------------------------------- retry and results
+
+
+def test_the_failures_of_a_batch_become_a_new_batch_once(api: Client, identity: Identity) -> None:
+    batch = make_batch(identity, 4)
+    failed, expired, completed, _ = tasks_of(batch)
+    end(start(failed), Failed("model_load_failed", "no such file", ""))
+    end(start(completed), Completed(RESULTS["llm"]))
+    Task.objects.filter(pk=expired.pk).update(status="expired", completed_at=timezone.now())
+    shown = api.post(f"/tasks/batch/{batch.pk}/retry").json()
+    assert (shown["retried"], shown["skipped"]) == (2, {"already_retried": 0, "not_failed": 2})
+    again = Task.objects.filter(batch_id=shown["batch_id"]).order_by("pk")
+    assert [task.retry_of for task in again] == [failed.pk, expired.pk]
+    assert api.get(f"/tasks/batch/{shown['batch_id']}").json()["total"] == 2
+    twice = api.post(f"/tasks/batch/{batch.pk}/retry").json()
+    assert (twice["batch_id"], twice["retried"], twice["skipped"]["already_retried"]) == (None, 0, 2)
+
+
+def test_the_results_of_a_batch_come_as_lines_in_the_order_of_the_request(
+    api: Client, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "CHUNK", 2)  # several pages
+    batch = make_batch(identity, 6)
+    tasks = tasks_of(batch)
+    for task in reversed(tasks[:5]):
+        end(start(task), Completed(RESULTS["llm"]))
+    response = api.get(f"/tasks/batch/{batch.pk}/results")
+    assert response["Content-Type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in b"".join(response.streaming_content).splitlines()]
+    assert [line["task_id"] for line in lines] == [str(task.pk) for task in tasks[:5]]
+    assert lines[0] == api.get(f"/tasks/{tasks[0].pk}").json()
+
+
+def test_a_strangers_batch_has_no_results_and_is_not_retried(stranger: Client, identity: Identity) -> None:
+    batch = make_batch(identity, 1)
+    error_of(stranger.get(f"/tasks/batch/{batch.pk}/results"), 404, "not_found")
+    error_of(stranger.post(f"/tasks/batch/{batch.pk}/retry"), 404, "not_found")

@@ -30,7 +30,7 @@ def around(*transitions: str) -> list[str]:
 
 
 PLACES = {  # which kind of process passes there
-    "web": around("submit", "submit_batch", "request_cancel", "bulk_retry"),
+    "web": around("submit", "submit_batch", "request_cancel", "bulk_retry", "retry_batch", "change_priority"),
     "scheduler": [*around("dispatch", "take_back", "rescue", "expire"), "send.after_publish"],
     "w1": [*around("claim", "finish", "rescue_from_earlier"), "store.after_files"],
 }
@@ -83,11 +83,14 @@ def work(stack: Stack, random: Random) -> None:
     tasks = [client.submit(*kind_of_task(random)) for _ in range(random.randint(4, 10))]
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     client.submit("llm", run_at=tomorrow.isoformat(), start_timeout=1)  # expires
-    client.submit_batch(random.randint(1, 3))
+    failing = {"simulate": {"fail": "error", "fail_attempts": 10}}
+    batch = client.submit_batch(random.randint(1, 3), parameters=failing, max_attempts=1)
+    client.raise_priority(client.submit("llm", run_at=tomorrow.isoformat(), start_timeout=1))
     for task in random.sample(tasks, 2):
         time.sleep(random.uniform(0, 0.2))
         client.cancel(task)
     client.retry(tasks)
+    client.retry_batch(batch)
     with suppress(AssertionError):  # a task without an end is for `settle` to judge
         wait_until(lambda: all(map(client.has_ended, tasks)), 2)
 
@@ -166,9 +169,17 @@ class Client:
         }
         return str(self._ask("POST", "/tasks/", 201, json=body).json()["task_id"])
 
-    def submit_batch(self, number: int) -> None:
-        body = {"task_type": "llm", "model": "simulated", "input": {"prompt": "Hello"}, "max_attempts": 10}
-        self._ask("POST", "/tasks/batch/", 201, json={"tasks": [body] * number})
+    def submit_batch(self, number: int, **values: object) -> str:
+        body = {"task_type": "llm", "model": "simulated", "input": {"prompt": "Hello"}, "max_attempts": 10, **values}
+        return str(self._ask("POST", "/tasks/batch/", 201, json={"tasks": [body] * number}).json()["batch_id"])
+
+    def retry_batch(self, batch_id: str) -> None:
+        """Those of its tasks that have failed by now."""
+        self._ask("POST", f"/tasks/batch/{batch_id}/retry", 200)
+
+    def raise_priority(self, task_id: str) -> None:
+        """Of one that waits; it may expire meanwhile."""
+        self._ask("PATCH", f"/tasks/{task_id}", 200, 409, json={"priority": 10})
 
     def retry(self, task_ids: list[str]) -> None:
         """Those that have ended."""

@@ -9,7 +9,7 @@ from tasks_app.api.documents.base import DESCRIPTIONS, Decorator, call, errors
 from tasks_app.api.documents.tasks import IDEMPOTENCY_KEY, REUSED, SUBMIT
 from tasks_app.api.shapes import many as shapes
 from tasks_app.schemas.batch import BatchRequest, TaskBody
-from tasks_app.schemas.bulk import BulkRequest
+from tasks_app.schemas.bulk import BulkPriorityRequest, BulkRequest
 
 MANY = "many tasks at once"
 BATCH_ID = OpenApiParameter("batch_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -61,6 +61,23 @@ def _cancel(operation_id: str) -> Decorator:
 
 cancel_batch = _cancel("cancel_batch")
 cancel_batch_by_post = _cancel("cancel_batch_by_post")
+retry_batch = call(
+    operation_id="retry_batch",
+    tags=[MANY],
+    summary="A new batch of what failed or expired in this one",
+    description="What was retried before is skipped, so asking twice does not double the work.",
+    parameters=[BATCH_ID],
+    request=None,
+    responses={200: shapes.RetriedBatch, **errors(400, 404)},
+)
+batch_results = call(
+    operation_id="batch_results",
+    tags=[MANY],
+    summary="The tasks of a batch that have ended, as JSON lines",
+    description="Each line is a task as `GET /tasks/{task_id}` shows it, in the order of the request.",
+    parameters=[BATCH_ID],
+    responses={(200, "application/x-ndjson"): OpenApiTypes.STR, **errors(400, 404)},
+)
 bulk_cancel = call(
     operation_id="bulk_cancel",
     tags=[MANY],
@@ -75,4 +92,19 @@ bulk_retry = call(
     description="What was retried before is skipped. A filter without `status` means tasks that failed or expired.",
     request=BulkRequest,
     responses={200: shapes.BulkRetried, **errors(400, 413, 415)},
+)
+bulk_delete = call(
+    operation_id="bulk_delete",
+    tags=[MANY],
+    summary="Delete tasks that have ended, by id or filter",
+    description="Their files go too; what they cost stays on record. What has not ended is skipped.",
+    request=BulkRequest,
+    responses={200: shapes.BulkDeleted, **errors(400, 413, 415)},
+)
+bulk_priority = call(
+    operation_id="bulk_priority",
+    tags=[MANY],
+    summary="Give waiting tasks another priority, by id or filter",
+    request=BulkPriorityRequest,
+    responses={200: shapes.BulkMoved, **errors(400, 413, 415)},
 )

@@ -11,6 +11,7 @@ from tasks_app.api.shapes.base import Error
 from tasks_app.api.shapes.waiting import Explanation
 from tasks_app.idempotency import KEPT_HOURS, MAX_KEY
 from tasks_app.schemas import SCHEMAS
+from tasks_app.schemas.bulk import PriorityBody
 from tasks_app.schemas.request import TaskRequest
 from tasks_app.schemas.strict import Choice, Strict
 from tasks_app.states import CELERY_WORDS, Status
@@ -89,6 +90,14 @@ read_task = call(
     summary="Read a task",
     parameters=[TASK_ID, WAIT, UNTIL, OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER)],
     responses={200: shapes.Task, 304: OpenApiResponse(description="Not changed."), **errors(400, 404)},
+)
+change_task = call(
+    operation_id="change_task",
+    tags=[TASKS],
+    summary="Give a waiting task another priority",
+    parameters=[TASK_ID],
+    request=PriorityBody,
+    responses={200: shapes.Task, **errors(400, 404, 409, 415)},
 )
 delete_task = call(
     operation_id="delete_task",

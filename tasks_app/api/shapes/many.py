@@ -10,7 +10,9 @@ from tasks_app.api.shapes.base import Error, nullable
 from tasks_app.states import Status
 
 BatchCounts = type("BatchCounts", (s.Serializer,), {status.value: s.IntegerField() for status in Status})
-BatchUrls = type("BatchUrls", (s.Serializer,), {name: s.CharField() for name in ("self", "cancel", "tasks")})
+BatchUrls = type(
+    "BatchUrls", (s.Serializer,), {name: s.CharField() for name in ("self", "cancel", "retry", "results", "tasks")}
+)
 
 
 class BatchProgress(s.Serializer[Any]):
@@ -80,3 +82,40 @@ class BulkRetried(s.Serializer[Any]):
     matched = s.IntegerField()
     retried = s.IntegerField(help_text="New tasks that name the old ones in `retry_of`.")
     skipped = NotRetried()
+
+
+class NotDeleted(s.Serializer[Any]):
+    active = s.IntegerField(help_text="They have not ended: cancel them first.")
+    not_found = s.IntegerField()
+
+
+class BulkDeleted(s.Serializer[Any]):
+    dry_run = s.BooleanField()
+    matched = s.IntegerField()
+    deleted = s.IntegerField(help_text="With their files. What they cost stays on record.")
+    skipped = NotDeleted()
+
+
+class NotMoved(s.Serializer[Any]):
+    unchanged = s.IntegerField(help_text="They had this priority.")
+    not_waiting = s.IntegerField(help_text="They have left the queue.")
+    not_found = s.IntegerField()
+
+
+class BulkMoved(s.Serializer[Any]):
+    dry_run = s.BooleanField()
+    matched = s.IntegerField()
+    changed = s.IntegerField()
+    skipped = NotMoved()
+
+
+class NotInNewBatch(s.Serializer[Any]):
+    already_retried = s.IntegerField()
+    not_failed = s.IntegerField(help_text="Neither failed nor expired, so far.")
+
+
+class RetriedBatch(s.Serializer[Any]):
+    batch_id = nullable(s.UUIDField, help_text="Of the new batch; null if there was nothing to try again.")
+    retry_of = s.UUIDField(help_text="The batch whose failures these are.")
+    retried = s.IntegerField(help_text="New tasks that name the old ones in `retry_of`.")
+    skipped = NotInNewBatch()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponseBase
 from rest_framework import status
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser, MultiPartParser
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -20,6 +18,7 @@ from tasks_app.api import files, query, render
 from tasks_app.api.access import artifact_or_404, identity_of
 from tasks_app.api.documents import results as documents
 from tasks_app.api.errors import InvalidInput, NotFound, PayloadTooLarge
+from tasks_app.api.negotiation import WhateverIsAccepted
 from tasks_app.images import uploads
 from tasks_app.images.formats import InvalidImage
 
@@ -31,19 +30,6 @@ class RawImageParser(BaseParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         return stream.read(settings.MAX_IMAGE_BYTES + 1)
-
-
-class WhateverIsAccepted(BaseContentNegotiation):
-    """A file has the type it has, and an `<img>` may ask for images only: errors are JSON all the same."""
-
-    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
-        return next(iter(parsers), None)
-
-    def select_renderer(
-        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        first = next(iter(renderers))
-        return first, first.media_type
 
 
 class ArtifactView(APIView):

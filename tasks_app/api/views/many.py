@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tasks_app import batches, bulk
-from tasks_app.api import once, query, render_many
+from tasks_app import batches, bulk, bulk_edits
+from tasks_app.api import once, query, render, render_many
 from tasks_app.api.access import batch_or_404, identity_of
+from tasks_app.api.chunks import JsonLines
 from tasks_app.api.documents import many as documents
+from tasks_app.api.negotiation import WhateverIsAccepted
 from tasks_app.schemas import batch as submission
-from tasks_app.schemas.bulk import BULK_REQUEST, selection_of
+from tasks_app.schemas.bulk import BULK_PRIORITY_REQUEST, BULK_REQUEST, BulkRequest, selection_of
 
 
 class BatchesView(APIView):
@@ -48,6 +51,24 @@ class BatchCancelView(APIView):
         return self.patch(request, batch_id)
 
 
+class BatchRetryView(APIView):
+    @documents.retry_batch
+    def post(self, request: Request, batch_id: str) -> Response:
+        query.refuse_unknown(request.query_params, ())
+        batch = batch_or_404(request, batch_id)
+        return Response(render_many.retried_batch(batch, batches.retry(identity_of(request), batch)))
+
+
+class BatchResultsView(APIView):
+    content_negotiation_class = WhateverIsAccepted
+
+    @documents.batch_results
+    def get(self, request: Request, batch_id: str) -> HttpResponseBase:
+        query.refuse_unknown(request.query_params, ())
+        pages = batches.ended_tasks(batch_or_404(request, batch_id))
+        return JsonLines(map(render.task, page) for page in pages)
+
+
 class BulkCancelView(APIView):
     @documents.bulk_cancel
     def post(self, request: Request) -> Response:
@@ -64,7 +85,24 @@ class BulkRetryView(APIView):
         return Response(render_many.bulk_retried(tally, asked["dry_run"]))
 
 
-def _asked(request: Request) -> dict[str, Any]:
+class BulkDeleteView(APIView):
+    @documents.bulk_delete
+    def post(self, request: Request) -> Response:
+        asked = _asked(request)
+        tally = bulk_edits.delete(identity_of(request), selection_of(asked), asked["dry_run"])
+        return Response(render_many.bulk_deleted(tally, asked["dry_run"]))
+
+
+class BulkPriorityView(APIView):
+    @documents.bulk_priority
+    def post(self, request: Request) -> Response:
+        asked = _asked(request, BULK_PRIORITY_REQUEST)
+        selection, dry_run = selection_of(asked), asked["dry_run"]
+        tally = bulk_edits.change_priority(identity_of(request), selection, asked["priority"], dry_run)
+        return Response(render_many.bulk_moved(tally, dry_run))
+
+
+def _asked(request: Request, body: BulkRequest = BULK_REQUEST) -> dict[str, Any]:
     query.refuse_unknown(request.query_params, ())
-    asked: dict[str, Any] = BULK_REQUEST.run_validation(request.data)
+    asked: dict[str, Any] = body.run_validation(request.data)
     return asked

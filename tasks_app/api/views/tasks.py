@@ -14,10 +14,13 @@ from tasks_app import selectors, services
 from tasks_app.api import once, query, render
 from tasks_app.api.access import identity_of, task_or_404
 from tasks_app.api.documents import tasks as documents
+from tasks_app.api.errors import AlreadyFinished, StillActive
 from tasks_app.api.paging import link
 from tasks_app.realtime.holding import hold_while_unchanged
 from tasks_app.schemas import submission
+from tasks_app.schemas.bulk import PRIORITY_BODY
 from tasks_app.services import Submitted
+from tasks_app.states import FINAL
 
 MAX_WAIT = 30  # seconds
 
@@ -63,6 +66,16 @@ class TaskView(APIView):
         # Whoever shows an old tag has not seen this state yet, so there is nothing to wait for.
         wait = wait if until_ended or not known or tag in known else 0
         return hold_while_unchanged(request, response, shown.task, wait, until_ended)
+
+    @documents.change_task
+    def patch(self, request: Request, task_id: str) -> Response:
+        query.refuse_unknown(request.query_params, ())
+        priority = PRIORITY_BODY.run_validation(request.data)["priority"]
+        shown = task_or_404(request, task_id)
+        if not services.change_priority(shown.task, priority, by=identity_of(request).username):
+            left = AlreadyFinished if shown.task.status in FINAL else StillActive
+            raise left(f"The task has left the queue: it is {shown.task.status}.")
+        return Response(render.task(shown))
 
     @documents.delete_task
     def delete(self, request: Request, task_id: str) -> Response:
