@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TALLY = "BATON_TEST_TALLY"
-SUITE = ["faults", "dispatching", "execution", "crash_points", "cancel_races", "workers", "webhooks", "external_pool"]
+SUITE = [
+    "faults",
+    "dispatching",
+    "execution",
+    "crash_points",
+    "cancel_races",
+    "workers",
+    "webhooks",
+    "external_pool",
+    "abuse",
+]
 
 
 @dataclass(frozen=True, slots=True)
