@@ -30,6 +30,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def stack(shared: Stack) -> Iterator[Stack]:
     """The shared processes, whole again whatever the test before did to them; after the test the oracle speaks."""
+    shared.kill_strays()
     shared.restore()
     yield shared
     shared.settle()

@@ -260,6 +260,12 @@ class Stack:
         family = {p.pid for name, p in self.processes.items() if p.poll() is None for p in self.family(name)}
         return [process for process in self.own_processes() if process.pid not in family]
 
+    def kill_strays(self) -> None:
+        """Of a test that failed, so that the next ones do not fail for it."""
+        for stray in self.strays():
+            with suppress(psutil.NoSuchProcess):
+                stray.kill()
+
     def own_processes(self) -> Iterator[psutil.Process]:
         """All that were started by this stack, and by nobody else's beside it."""
         for process in psutil.process_iter():
@@ -315,7 +321,10 @@ class Stack:
             assert seen["status"] in wanted or seen["status"] not in FINAL, seen
             return seen["status"] in wanted
 
-        wait_until(holds, seconds, f"{task_id} to be {sorted(wanted)}, is {seen.get('status')}")
+        try:
+            wait_until(holds, seconds, f"{task_id} to be {sorted(wanted)}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {seen}") from None
         return seen
 
     def attempts(self, task_id: str) -> list[dict[str, Any]]:

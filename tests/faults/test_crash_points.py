@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -121,13 +122,13 @@ def kill_the_worker_at_work(stack: Stack) -> None:
     wait_until(client.has_worker, 30, "the worker to be online")
     task = client.submit("llm", {"seconds": 30.0})
     wait_until(lambda: client.get(task)["status"] == "running", 30, f"{task} to run")
-    scheduler = [psutil.Process(stack.processes["scheduler"].pid)]
-    each(scheduler, psutil.Process.suspend)
+    scheduler = stack.processes["scheduler"]  # or what is left of it
+    scheduler.send_signal(signal.SIGSTOP)
     stack.processes["w1"].kill()
     client.cancel(task)
     with suppress(AssertionError):
         wait_until(lambda: stack.has_crashed("w1"), 30)
-    each(scheduler, psutil.Process.resume)
+    scheduler.send_signal(signal.SIGCONT)
 
 
 def each(processes: list[psutil.Process], change: Callable[[psutil.Process], None]) -> None:
