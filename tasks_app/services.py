@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -84,7 +84,12 @@ def submit_once(identity: Identity, new: NewTask, key: Key | None) -> Submitted:
 
 
 def insert(submissions: Sequence[tuple[Identity, NewTask]]) -> list[Task]:
-    """Rows, input artifacts and first events of new tasks: a statement each, in the caller's transaction."""
+    """Rows, input artifacts and first events of new tasks: a statement each, in the caller's transaction.
+
+    Raises NotPermitted for a model that the key may not use.
+    """
+    for identity, new in submissions:
+        identity.require_model(new.model)
     now = timezone.now()
     tasks = Task.objects.bulk_create(_row(identity, new, now) for identity, new in submissions)
     Artifact.objects.bulk_create(
@@ -181,8 +186,7 @@ def retry_once(identity: Identity, task: Task, key: Key | None) -> Submitted:
 
 def again(identity: Identity, task: Task) -> tuple[Identity, NewTask]:
     """The same wish once more, for the organization whose task it was, in the name of whoever asks."""
-    owner = Identity(task.organization, identity.user_id, identity.username, api_key_id=identity.api_key_id)
-    return owner, NewTask(
+    return replace(identity, organization=task.organization), NewTask(
         task_type=task.task_type,
         model=task.model,
         input=task.input,

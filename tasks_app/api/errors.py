@@ -22,6 +22,8 @@ from tasks_app.schemas.batch import InvalidTasks, Problem
 from tasks_app.schemas.problems import first_problem, name_of
 from tasks_app.schemas.submission import ModelNotFound
 from tasks_app.services import NotFinished, TaskActive
+from tenants_app.granting import KeyChanged
+from tenants_app.members import AlreadyMember, LastAdmin, NobodyOfThatName
 
 log = structlog.get_logger(__name__)
 DATABASE_RETRY_AFTER = 2  # seconds; a restarted PostgreSQL is back by then
@@ -68,6 +70,16 @@ class StillActive(ApiError):
 class IdempotencyKeyReused(ApiError):
     status_code = status.HTTP_409_CONFLICT
     default_code = "idempotency_key_reused"
+
+
+class KeyIsGone(ApiError):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "key_revoked"
+
+
+class MemberConflict(ApiError):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "member_conflict"
 
 
 class InvalidBatch(InvalidInput):
@@ -154,7 +166,7 @@ def _translate(error: Exception) -> Exception:
         case Http404():
             return NotFound("There is nothing here.")
         case PermissionDenied():
-            return exceptions.PermissionDenied()
+            return exceptions.PermissionDenied(str(error) or None)
         case RequestDataTooBig():
             return PayloadTooLarge(f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")
         case SuspiciousOperation():
@@ -175,6 +187,14 @@ def _translate(error: Exception) -> Exception:
             return StillActive("The task has not ended; cancel it first, or use force=true.")
         case NotFinished():
             return StillActive("Only a task that has ended can be tried again.")
+        case KeyChanged():
+            return KeyIsGone("The key is revoked, belongs to someone who left, or was rotated at the same moment.")
+        case NobodyOfThatName():
+            return NotFound("There is no user of that name.")
+        case AlreadyMember():
+            return MemberConflict("They are a member already; change their role instead.", "username")
+        case LastAdmin():
+            return MemberConflict("They are the last admin of the organization; make somebody else one first.")
         case OperationalError() | InterfaceError():
             log.warning("database_away", reason=str(error).strip())
             return DatabaseAway("The database does not answer. Try again soon.")

@@ -24,14 +24,14 @@ def call(**options: Any) -> Decorator:
 
 
 def errors(*codes: int) -> dict[int, OpenApiResponse]:
-    """Every call may be refused for its credentials, and meet a database that is away."""
-    return {code: OpenApiResponse(Error, DESCRIPTIONS[code]) for code in (*codes, 401, 503)}
+    """Every call may be refused for its credentials or role, and meet a database that is away."""
+    return {code: OpenApiResponse(Error, DESCRIPTIONS[code]) for code in (*codes, 401, 403, 503)}
 
 
 DESCRIPTIONS = {
     400: "Something in the request is wrong; `param` names it.",
     401: "No key, or none that is valid.",
-    403: "Only staff, or a key that belongs to staff, may do this.",
+    403: "Your role or your key may not do this; the message names the role that may.",
     404: "There is no such thing, or it is another organization's.",
     409: "The task's state does not allow it.",
     413: "The body is too large.",
