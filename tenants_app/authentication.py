@@ -1,4 +1,4 @@
-"""DRF authentication: Bearer API keys for integrators, Django's session (with CSRF) for operators.
+"""DRF authentication: Bearer API keys for integrators; Bearer access tokens, or Django's session with CSRF, for people.
 
 All put an `Identity` into `request.user`.
 """
@@ -13,12 +13,12 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from tenants_app import keys
+from tenants_app import keys, logins
 from tenants_app.identity import Identity, of_key, of_user
-from tenants_app.key_cache import SECONDS, key_cache
+from tenants_app.key_cache import SECONDS
+from tenants_app.key_cache import key_cache as key_cache
 from tenants_app.models import ApiKey
 
-__all__ = ["ApiKeyAuthentication", "OperatorSessionAuthentication", "key_cache", "of_api_key"]
 LAST_USED = timedelta(minutes=1)  # `last_used_at` is written at most this often
 
 
@@ -49,18 +49,46 @@ def _seconds_left(row: ApiKey) -> float:
     return min([SECONDS, *((end - now).total_seconds() for end in ends)])
 
 
-class ApiKeyAuthentication(BaseAuthentication):
+def of_bearer(text: str) -> Identity | None:
+    """Whose API key or access token this is, for whatever is no DRF view."""
+    return logins.of_token(text) if is_token(text) else of_api_key(text)
+
+
+def is_token(text: str) -> bool:
+    """Has it the form of a JWT, which no API key has?"""
+    return text.count(".") == 2 and not text.startswith(keys.PREFIX)
+
+
+class _Bearer(BaseAuthentication):
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="baton"'
+
+
+class ApiKeyAuthentication(_Bearer):
     def authenticate(self, request: Request) -> tuple[Identity, None] | None:
-        scheme, _, key = get_authorization_header(request).decode("latin-1").partition(" ")
-        if not scheme:
+        scheme, text = _authorization(request)
+        if not scheme or (scheme == "bearer" and is_token(text)):
             return None
-        identity = of_api_key(key.strip()) if scheme.lower() == "bearer" else None
+        identity = of_api_key(text) if scheme == "bearer" else None
         if identity is None:
             raise AuthenticationFailed("This API key is not valid. Send 'Authorization: Bearer <key>'.")
         return identity, None
 
-    def authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="baton"'
+
+class AccessTokenAuthentication(_Bearer):
+    def authenticate(self, request: Request) -> tuple[Identity, None] | None:
+        scheme, text = _authorization(request)
+        if scheme != "bearer" or not is_token(text):
+            return None
+        identity = logins.of_token(text)
+        if identity is None:
+            raise AuthenticationFailed("This token is not valid, or no more; /auth/token/refresh/ gives a new one.")
+        return identity, None
+
+
+def _authorization(request: Request) -> tuple[str, str]:
+    scheme, _, text = get_authorization_header(request).decode("latin-1").partition(" ")
+    return scheme.lower(), text.strip()
 
 
 class OperatorSessionAuthentication(SessionAuthentication):

@@ -18,6 +18,7 @@ from tasks_app.capability import NoCapableWorker
 from tasks_app.idempotency import KeyReused
 from tasks_app.models import Batch, Task
 from tasks_app.pausing import NothingToPause
+from tasks_app.rates import Rate
 from tasks_app.schemas.batch import InvalidTasks, Problem
 from tasks_app.schemas.problems import first_problem, name_of
 from tasks_app.schemas.submission import ModelNotFound
@@ -27,6 +28,12 @@ from tenants_app.members import AlreadyMember, LastAdmin, NobodyOfThatName
 
 log = structlog.get_logger(__name__)
 DATABASE_RETRY_AFTER = 2  # seconds; a restarted PostgreSQL is back by then
+WHOSE = {
+    "key": "of this key",
+    "organization": "of your organization",
+    "sign-in-name": "to sign in with this name",
+    "sign-in-address": "to sign in from this address",
+}  # by the kind of a rate
 INVALID, FORBIDDEN, SERVER = "invalid_request_error", "permission_error", "server_error"
 
 
@@ -99,6 +106,15 @@ class PayloadTooLarge(ApiError):
 class NobodyCapable(ApiError):
     status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
     default_code = "no_capable_worker"
+
+
+class RateLimited(ApiError):
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+    default_code = "rate_limited"
+
+    def __init__(self, rate: Rate, retry_after: int) -> None:
+        super().__init__(f"The limit of {rate.limit} requests per minute {WHOSE[rate.kind]} is reached.")
+        self.retry_after = retry_after
 
 
 class DatabaseAway(ApiError):

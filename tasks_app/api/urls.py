@@ -15,6 +15,7 @@ from tasks_app.api.views.operations import MetricsView
 from tasks_app.api.views.organization import MembersView, MemberView, OrganizationView
 from tasks_app.api.views.queues import QueuesView, pause_view, resume_view
 from tasks_app.api.views.tasks import TasksView, TaskView
+from tasks_app.api.views.tokens import RefreshView, TokenView
 from tasks_app.api.views.verbs import AttemptsView, CancelView, ExplainView, RetryView
 from tasks_app.api.views.webhooks import WebhookResendView, WebhookSecretView, WebhooksView
 from tasks_app.api.views.workers import WorkersHealthView, WorkersStatsView, WorkersView, WorkerView
@@ -57,6 +58,8 @@ urlpatterns = [
         for kind, plural in PAUSABLE.items()
         for verb, view in (("pause", pause_view), ("resume", resume_view))
     ),
+    _at("auth/token", TokenView, "api-token"),
+    _at("auth/token/refresh", RefreshView, "api-token-refresh"),
     _at("api-keys", KeysView, "api-keys"),
     _at("api-keys/<key_id>", KeyView, "api-key"),
     _at("api-keys/<key_id>/rotate", KeyRotateView, "api-key-rotate"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
-from tasks_app.api.documents.base import call, errors, query
+from tasks_app.api.documents.base import Decorator, call, errors, query
 from tasks_app.api.shapes import access as shapes
 from tasks_app.api.shapes.base import Error
 from tasks_app.schemas import access as bodies
+from tasks_app.schemas.strict import Strict
 
 ACCESS = "organization and access"
 KEY_ID = OpenApiParameter("key_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -86,4 +87,32 @@ remove_member = call(
     summary="Remove a member; their keys and tokens here are good no more",
     parameters=[USERNAME],
     responses={204: None, **errors(400, 404), 409: LAST_ADMIN},
+)
+
+
+def _tokens(operation_id: str, summary: str, description: str, body: type[Strict]) -> Decorator:
+    refused = OpenApiResponse(Error, "It is not right, or good no more.")
+    answers = {code: answer for code, answer in errors(400, 413, 415).items() if code != 403}
+    return call(
+        operation_id=operation_id,
+        tags=[ACCESS],
+        summary=summary,
+        description=description,
+        auth=[],
+        request=body,
+        responses={200: shapes.Tokens, **answers, 401: refused},
+    )
+
+
+sign_in = _tokens(
+    "sign_in",
+    "Sign in with name and password, for tokens",
+    "Tries are limited to 10 a minute for each name, and 60 for each address.",
+    bodies.TokenRequest,
+)
+refresh = _tokens(
+    "refresh_token",
+    "New tokens for a refresh token, which is good for one use",
+    "A refresh token that is used a second time signs out whoever holds the newer ones.",
+    bodies.RefreshRequest,
 )

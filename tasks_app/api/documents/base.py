@@ -24,8 +24,8 @@ def call(**options: Any) -> Decorator:
 
 
 def errors(*codes: int) -> dict[int, OpenApiResponse]:
-    """Every call may be refused for its credentials or role, and meet a database that is away."""
-    return {code: OpenApiResponse(Error, DESCRIPTIONS[code]) for code in (*codes, 401, 403, 503)}
+    """Every call may be refused for its credentials, role or rate, and meet a database that is away."""
+    return {code: OpenApiResponse(Error, DESCRIPTIONS[code]) for code in (*codes, 401, 403, 429, 503)}
 
 
 DESCRIPTIONS = {
@@ -38,6 +38,7 @@ DESCRIPTIONS = {
     415: "The body is not what this call takes.",
     416: "The range lies outside the file.",
     422: "No worker could ever run it.",
+    429: "A limit is reached; `code` says which, and `Retry-After` when to try again.",
     503: "The database is away; `Retry-After` says when to try again.",
 }
 

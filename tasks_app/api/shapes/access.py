@@ -67,3 +67,11 @@ class Member(s.Serializer[Any]):
 
 class MemberList(s.Serializer[Any]):
     results = Member(many=True)
+
+
+class Tokens(s.Serializer[Any]):
+    access = s.CharField(help_text="For `Authorization: Bearer …`.")
+    refresh = s.CharField(help_text="For /auth/token/refresh/, once.")
+    access_seconds = s.IntegerField(help_text="Its life.")
+    refresh_seconds = s.IntegerField(help_text="Its life.")
+    token_type = s.ChoiceField(choices=["Bearer"])
