@@ -18,6 +18,7 @@ from tasks_app.capability import NoCapableWorker
 from tasks_app.idempotency import KeyReused
 from tasks_app.models import Batch, Task
 from tasks_app.pausing import NothingToPause
+from tasks_app.quotas import LimitReached, NeverFits, QueueFull, QuotaExceeded
 from tasks_app.rates import Rate
 from tasks_app.schemas.batch import InvalidTasks, Problem
 from tasks_app.schemas.problems import first_problem, name_of
@@ -117,6 +118,15 @@ class RateLimited(ApiError):
         self.retry_after = retry_after
 
 
+class LimitIsReached(ApiError):
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+
+    def __init__(self, code: str, reached: LimitReached) -> None:
+        self.default_code = code
+        super().__init__(str(reached))
+        self.retry_after = reached.retry_after
+
+
 class DatabaseAway(ApiError):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "database_unavailable"
@@ -197,6 +207,12 @@ def _translate(error: Exception) -> Exception:
             return NoSuchModel(str(error), "model")
         case NoCapableWorker():
             return NobodyCapable(str(error), "model")
+        case QueueFull():
+            return LimitIsReached("queue_full", error)
+        case QuotaExceeded():
+            return LimitIsReached("quota_exceeded", error)
+        case NeverFits():
+            return InvalidInput(str(error))
         case NothingToPause():
             return NotFound(str(error))
         case TaskActive():
