@@ -16,6 +16,7 @@ from tasks_app.api.views.organization import MembersView, MemberView, Organizati
 from tasks_app.api.views.queues import QueuesView, pause_view, resume_view
 from tasks_app.api.views.tasks import TasksView, TaskView
 from tasks_app.api.views.tokens import RefreshView, TokenView
+from tasks_app.api.views.usage import UsageView
 from tasks_app.api.views.verbs import AttemptsView, CancelView, ExplainView, RetryView
 from tasks_app.api.views.webhooks import WebhookResendView, WebhookSecretView, WebhooksView
 from tasks_app.api.views.workers import WorkersHealthView, WorkersStatsView, WorkersView, WorkerView
@@ -58,6 +59,7 @@ urlpatterns = [
         for kind, plural in PAUSABLE.items()
         for verb, view in (("pause", pause_view), ("resume", resume_view))
     ),
+    _at("usage", UsageView, "api-usage"),
     _at("auth/token", TokenView, "api-token"),
     _at("auth/token/refresh", RefreshView, "api-token-refresh"),
     _at("api-keys", KeysView, "api-keys"),

@@ -33,6 +33,7 @@ DESCRIPTIONS = {
     401: "No key, or none that is valid.",
     403: "Your role or your key may not do this; the message names the role that may.",
     404: "There is no such thing, or it is another organization's.",
+    406: "Not a type that this call answers in.",
     409: "The task's state does not allow it.",
     413: "The body is too large.",
     415: "The body is not what this call takes.",
