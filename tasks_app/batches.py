@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, Max
 
-from tasks_app import crash_points, hints, idempotency, selectors, services
+from tasks_app import crash_points, hints, idempotency, quotas, selectors, services
 from tasks_app.bulk import FAILURES
 from tasks_app.idempotency import Key
 from tasks_app.models import Batch, Task
@@ -62,10 +62,14 @@ class RetriedBatch:
 
 
 def submit(identity: Identity, new: NewBatch, tasks: Sequence[NewTask], key: Key | None = None) -> Batch:
-    """All of the tasks in one commit. With a key that somebody used first: their batch, and nothing is stored."""
+    """All of the tasks in one commit. With a key that somebody used first: their batch, and nothing is stored.
+
+    Raises NotPermitted and LimitReached.
+    """
     with transaction.atomic():
         if key is not None and (first := idempotency.take(key, new.id)) != new.id:
             return Batch.objects.get(pk=first)
+        quotas.admit({identity.organization: len(tasks)})
         batch = Batch.objects.create(
             id=new.id,
             organization=identity.organization,
@@ -136,6 +140,7 @@ def retry(identity: Identity, batch: Batch) -> RetriedBatch:
 
 
 def _again(identity: Identity, batch: Batch, tasks: Sequence[tuple[Identity, NewTask]]) -> UUID:
+    quotas.admit({batch.organization: len(tasks)})
     new = Batch.objects.create(
         organization=batch.organization, user_id=identity.user_id, total=len(tasks), metadata=batch.metadata
     )

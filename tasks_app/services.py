@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -12,13 +13,13 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from tasks_app import artifacts, capability, crash_points, dispatch, events, hints, idempotency, transitions
+from tasks_app import artifacts, capability, crash_points, dispatch, events, hints, idempotency, quotas, transitions
 from tasks_app.idempotency import Key
 from tasks_app.models import Artifact, Task, UsageRecord
 from tasks_app.models.usage import ACCOUNTED
 from tasks_app.outcomes import StoredArtifact
 from tasks_app.retries import POISON_DEATHS
-from tasks_app.states import FINAL, STOPPABLE, Status
+from tasks_app.states import FINAL, HELD, STOPPABLE, Status
 from tenants_app.identity import Identity
 from tenants_app.ids import uuid7
 from workers_app.models import Worker
@@ -84,7 +85,13 @@ def submit_once(identity: Identity, new: NewTask, key: Key | None) -> Submitted:
 
 
 def insert(submissions: Sequence[tuple[Identity, NewTask]]) -> list[Task]:
-    """Rows, input artifacts and first events of new tasks: a statement each, in the caller's transaction."""
+    """Rows, input artifacts and first events of new tasks: a statement each, in the caller's transaction.
+
+    Raises NotPermitted for a model that the key may not use, and LimitReached.
+    """
+    for identity, new in submissions:
+        identity.require_model(new.model)
+    quotas.admit(Counter(identity.organization for identity, _ in submissions))
     now = timezone.now()
     tasks = Task.objects.bulk_create(_row(identity, new, now) for identity, new in submissions)
     Artifact.objects.bulk_create(
@@ -181,8 +188,7 @@ def retry_once(identity: Identity, task: Task, key: Key | None) -> Submitted:
 
 def again(identity: Identity, task: Task) -> tuple[Identity, NewTask]:
     """The same wish once more, for the organization whose task it was, in the name of whoever asks."""
-    owner = Identity(task.organization, identity.user_id, identity.username, api_key_id=identity.api_key_id)
-    return owner, NewTask(
+    return replace(identity, organization=task.organization), NewTask(
         task_type=task.task_type,
         model=task.model,
         input=task.input,
@@ -218,12 +224,10 @@ def delete_many(task_ids: Sequence[UUID], force: bool = False) -> list[UUID]:
         chosen = Task.objects.filter(pk__in=task_ids)
         if not force:
             chosen = chosen.filter(status__in=sorted(FINAL))
-        rows = list(chosen.order_by("pk").select_for_update().only("pk", *ACCOUNTED))
+        rows = list(chosen.order_by("pk").select_for_update().only("pk", "started_at", *ACCOUNTED))
         gone = [row.pk for row in rows]
         files = list(Artifact.objects.filter(task_id__in=gone).values_list("file", flat=True))
-        UsageRecord.objects.bulk_create(
-            UsageRecord(id=row.pk, **{name: getattr(row, name) for name in ACCOUNTED}) for row in rows
-        )
+        UsageRecord.objects.bulk_create(_account(row) for row in rows)
         Task.objects.filter(pk__in=gone).delete()
         transaction.on_commit(lambda: artifacts.discard(files))
     hints.changed(dict.fromkeys(gone, True))
@@ -237,3 +241,12 @@ def change_priority(task: Task, priority: int, by: str) -> bool:
     hints.wake_scheduler()
     task.refresh_from_db()
     return task.status == Status.PENDING and task.priority == priority
+
+
+def _account(task: Task) -> UsageRecord:
+    """One that is deleted at work has held its device until now, as far as anybody will ever know."""
+    account = {name: getattr(task, name) for name in ACCOUNTED}
+    now = timezone.now()
+    if task.status in HELD and task.started_at:
+        account["gpu_seconds"] += (now - task.started_at).total_seconds()
+    return UsageRecord(id=task.pk, **{**account, "completed_at": task.completed_at or now})

@@ -12,7 +12,7 @@ from tasks_app.models.idempotency import IdempotencyKey
 from tasks_app.models.pause import Pause, PauseKind
 from tasks_app.models.scheduling import LearntTime, ShareAccount
 from tasks_app.models.task import Task
-from tasks_app.models.usage import UsageRecord
+from tasks_app.models.usage import Spent, UsageRecord
 from tasks_app.models.webhook import DeliveryState, GoneEndpoint, WebhookDelivery, WebhookSecret
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Pause",
     "PauseKind",
     "ShareAccount",
+    "Spent",
     "Task",
     "TaskEvent",
     "UsageRecord",

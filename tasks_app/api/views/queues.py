@@ -15,6 +15,7 @@ from tasks_app.api.access import operator_of
 from tasks_app.api.documents import queues as documents
 from tasks_app.models import Pause, PauseKind
 from tasks_app.schemas.pause import PAUSE_REQUEST
+from tenants_app.roles import Scope
 
 
 def rendered(pause: Pause) -> dict[str, Any]:
@@ -33,6 +34,8 @@ class QueuesView(APIView):
 
 def pause_view(kind: PauseKind) -> type[APIView]:
     class PauseView(APIView):
+        needs = Scope.OPERATE
+
         @documents.pause(kind)
         def post(self, request: Request, name: str) -> Response:
             query.refuse_unknown(request.query_params, ())
@@ -45,6 +48,8 @@ def pause_view(kind: PauseKind) -> type[APIView]:
 
 def resume_view(kind: PauseKind) -> type[APIView]:
     class ResumeView(APIView):
+        needs = Scope.OPERATE
+
         @documents.resume(kind)
         def post(self, request: Request, name: str) -> Response:
             query.refuse_unknown(request.query_params, ())
