@@ -123,8 +123,8 @@ class StreamWriter:
             return batch or None
 
     def _done(self, error: redis.RedisError | None) -> None:
-        if error is not None:
-            log.info("live_output_lost", entries=len(self._writing), reason=str(error))
+        if error is not None and not self._is_away:
+            log.info("live_output_lost", reason=str(error))
         with self._changed:
             self._writing, self._is_away = {}, error is not None
             self._changed.notify_all()

@@ -49,7 +49,12 @@ class Ear:
     stream: bool = False
     seq: int = 0  # of the last event of the log that the follower has read
     is_live: bool = False  # the task is on a worker, so its stream may go on
+    refused: bool = False  # whoever follows may not any more
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def refuse(self) -> None:
+        self.refused = True
+        self.wake.set()
 
     def hear(self, log: bool = False, stream: bool = False) -> None:
         self.log |= log

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from tasks_app.realtime import events, live, reading
 from tasks_app.realtime.changes import LOOK_AGAIN, Ear
 from tasks_app.realtime.events import START, Event, Position
 from tasks_app.realtime.reading import Line
+from tasks_app.realtime.standing import Pass
 from tasks_app.streams import Entry
 
 log = structlog.get_logger(__name__)
@@ -32,11 +33,17 @@ LEAVES_WORKER = frozenset({log_events.RETRYING, log_events.REQUEUED, *events.LAS
 
 
 @contextmanager
-def follow(task_id: UUID, after: Position = START) -> Iterator[Follower]:
-    """Needs a running event loop and `live.current`; what it holds is freed at the end of the block."""
+def follow(task_id: UUID, after: Position = START, holder: Pass | None = None) -> Iterator[Follower]:
+    """Needs a running event loop and `live.current`; what it holds is freed at the end of the block.
+
+    Ends early when `holder` is worth nothing any more.
+    """
     serving = live.current.get()
     serving.start()
-    with serving.changes.follow(str(task_id)) as ear:
+    with ExitStack() as held:
+        ear = held.enter_context(serving.changes.follow(str(task_id)))
+        if holder is not None:
+            held.enter_context(serving.passes.hold(holder, ear.refuse))
         yield Follower(serving, ear, task_id, after)
 
 
@@ -56,15 +63,22 @@ class Follower:
             yield event
 
     async def next(self, seconds: float | None = None) -> Event | None:
-        """None if there is none within `seconds`, or if the last one was told (`ended`)."""
+        """None if there is none within `seconds`, or if there will be none (`ended`): the last one was told, or whoever
+        follows may not any more (`refused`).
+        """
         until = None if seconds is None else time.monotonic() + seconds
-        while not self._ready:
+        while not self._ready or self.refused:
+            self.ended |= self.refused
             if self.ended or not await self._something_to_read(until):
                 return None
             await self._read()
         event = self._ready.popleft()
         self.ended = event.is_last
         return event
+
+    @property
+    def refused(self) -> bool:
+        return self._ear.refused
 
     async def _something_to_read(self, until: float | None) -> bool:
         while not (self._lines or self._ear.log or self._ear.stream):
@@ -73,6 +87,8 @@ class Follower:
             except TimeoutError:
                 return False
             self._ear.wake.clear()
+            if self.refused:
+                break
         return True
 
     async def _read(self) -> None:

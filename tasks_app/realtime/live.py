@@ -6,6 +6,7 @@ Whoever serves a request finds it in `current`, which the ASGI handler sets.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from tasks_app.realtime import reading
 from tasks_app.realtime.changes import LOOK_AGAIN, Changes
+from tasks_app.realtime.standing import Passes, worthless
 from tasks_app.realtime.tails import Tails
 
 log = structlog.get_logger(__name__)
@@ -30,6 +32,7 @@ class Live:
     def __init__(self, threads: ThreadPoolExecutor) -> None:
         self.changes = Changes()
         self.tails = Tails()
+        self.passes = Passes()
         self._threads = threads
         self._lookout: asyncio.Task[None] | None = None
 
@@ -58,14 +61,18 @@ class Live:
         await self.changes.close()
 
     async def _look_out(self) -> None:
-        """Hints may be lost, so once a second one query asks for all followers which of their tasks went on."""
-        while True:
+        """Hints may be lost, so once a second one query asks for all followers which of their tasks went on; every
+        other second one asks whether all who are let in may still be there.
+        """
+        for second in itertools.count():
             await asyncio.sleep(LOOK_AGAIN)
-            if self.changes.ears:
-                try:
+            try:
+                if self.changes.ears:
                     self._wake(await self.on_thread(reading.last_seqs, list(self.changes.ears)))
-                except (DatabaseError, InterfaceError) as error:
-                    log.warning("database_away", reason=str(error).strip())
+                if second % 2 and (held := self.passes.held()):
+                    self.passes.end(await self.on_thread(worthless, held))
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("database_away", reason=str(error).strip())
 
     def _wake(self, last_seqs: dict[str, int]) -> None:
         for task_id, ears in self.changes.ears.items():
