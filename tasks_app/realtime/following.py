@@ -77,11 +77,16 @@ class Follower:
         return event
 
     @property
+    def is_idle(self) -> bool:
+        """Everything was told; it waits for what will happen."""
+        return not (self._ready or self._lines or self._ear.log or self._ear.stream)
+
+    @property
     def refused(self) -> bool:
         return self._ear.refused
 
     async def _something_to_read(self, until: float | None) -> bool:
-        while not (self._lines or self._ear.log or self._ear.stream):
+        while self.is_idle:
             try:
                 await asyncio.wait_for(self._ear.wake.wait(), None if until is None else until - time.monotonic())
             except TimeoutError:
