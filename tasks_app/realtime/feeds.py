@@ -12,13 +12,13 @@ from tasks_app.realtime.overviews import Overview
 
 
 class TaskFeed:
-    """Live output that a client is too slow for is dropped and counted; the log never is."""
+    """Live output that a client is too slow for is dropped and counted; the log never is. What had happened before it
+    subscribed waits for it."""
 
     def __init__(self, task_id: UUID, after: Position, outgoing: Outgoing) -> None:
         self._task_id, self._last, self._outgoing = task_id, after, outgoing
         self._topic = {"channel": "task", "id": str(task_id)}
         self._dropped = 0
-        self._is_live = False  # what was missed before the subscription has been sent
 
     async def run(self) -> None:
         with follow(self._task_id, self._last) as follower:
@@ -26,8 +26,7 @@ class TaskFeed:
                 await self._tell(event, follower)
 
     async def _tell(self, event: Event, follower: Follower) -> None:
-        self._is_live |= follower.is_idle
-        if event.is_live and self._is_live and self._is_too_slow():
+        if event.is_live and follower.has_caught_up and self._is_too_slow():
             self._dropped += 1
             return
         if self._dropped:
