@@ -16,14 +16,21 @@ from django.core.handlers.asgi import ASGIHandler
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
 
-from tasks_app.realtime import holding
-from tasks_app.realtime.changes import Changes
+from tasks_app.realtime import holding, live
+from tasks_app.realtime.doorman import Guest
+from tasks_app.realtime.live import Live
+from tasks_app.realtime.overviews import Overviews
+from tasks_app.realtime.socket import Socket
+
+SOCKET_PATH = "/ws"
 
 
 class ThreadedHandler(ASGIHandler):
     def __init__(self) -> None:
-        self.changes = Changes()
         self._threads = ThreadPoolExecutor(settings.WEB_THREADS, thread_name_prefix="web")
+        self.live = Live(self._threads)
+        self.overviews = Overviews(self.live)
+        self.changes = self.live.changes
         super().__init__()
 
     def load_middleware(self, is_async: bool = False) -> None:
@@ -45,10 +52,23 @@ class ThreadedHandler(ASGIHandler):
 
     async def close(self) -> None:
         """End the subscription and the threads, for whoever runs more than one server in a process."""
-        await self.changes.close()
+        await self.live.close()
         self._threads.shutdown()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            raise ValueError(f"{scope['type']} is not served here")
-        await self.handle(scope, receive, send)
+        live.current.set(self.live)
+        match scope["type"]:
+            case "http":
+                await self.handle(scope, receive, send)
+            case "websocket":
+                await self._socket(scope, receive, send)
+            case kind:
+                raise ValueError(f"{kind} is not served here")
+
+    async def _socket(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()  # websocket.connect
+        if scope["path"].rstrip("/") == SOCKET_PATH:
+            await Socket(self.live, self.overviews, Guest(scope), receive, send).run()
+        else:
+            await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b""})
