@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
+if TYPE_CHECKING:  # who only plans needs no torch
+    import torch
 
-from gpu_worker.runners.sampling import Sampling
+    from gpu_worker.runners.sampling import Sampling
 
 
 @dataclass(eq=False, slots=True)
