@@ -8,7 +8,7 @@ PY := .venv/bin/python
 MYPY_ENV = DATABASE_URL=postgresql:///x CELERY_BROKER_URL=memory:// SECRET_KEY=x
 SETUP = $(PYTHON) -I orchestrator/local/install.py
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-quick faults soak check models
+.PHONY: help setup run test test-quick faults soak check models bench-engine
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -42,6 +42,9 @@ check: setup-dev ## Lint, types and the quick tests
 
 models: setup ## Build the shipped models again (minutes)
 	@exec $(PY) -m gpu_worker.demo_models
+
+bench-engine: setup-dev ## Language models beside transformers' own ways (minutes; ARGS= as in benchmarks/engine)
+	@exec $(PY) -m benchmarks.engine $(ARGS)
 
 .PHONY: setup-dev
 setup-dev:

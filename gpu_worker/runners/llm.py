@@ -1,8 +1,7 @@
-"""Language models: one token per step and request, streamed. `sampling` chooses tokens, `text_stream` shows text."""
+"""Language models: text in, tokens from a decoder, text out as it comes. `decoding` reads, `sampling` chooses."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,27 +11,27 @@ from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gpu_worker.engine.device import Device
-from gpu_worker.engine.protocol import Cancelled, Completed, ModelSpec, Usage
+from gpu_worker.engine.protocol import Cancelled, Completed, Failed, ModelSpec, Usage
 from gpu_worker.runners.base import Control, Execution, InvalidInput
+from gpu_worker.runners.decoding import memory
+from gpu_worker.runners.decoding.choice import decoder_for
+from gpu_worker.runners.decoding.generation import Generation, Ready
 from gpu_worker.runners.pretrained import PretrainedRunner, seed_of, size_mib
-from gpu_worker.runners.sampling import Sampler
+from gpu_worker.runners.sampling import Sampling, choose
 from gpu_worker.runners.text_stream import TextStream
 
 DEFAULT_NEW_TOKENS = 256
 NO_LIMIT = 10**9  # transformers writes absurd numbers where a tokenizer knows no limit
 
 
-@dataclass(slots=True)
-class Generation:
-    """`tokens` (1, n) on the device; the first `seen` of them are in the cache."""
+@dataclass(eq=False, slots=True)
+class Answer:
+    """What a request is to be told, and where its text is in the making."""
 
-    tokens: torch.Tensor
+    generation: Generation
     prompt_tokens: int
     max_new_tokens: int
-    sampler: Sampler
     stream: TextStream
-    cache: Any = None
-    seen: int = 0
 
     def usage(self) -> Usage:
         return Usage(input_tokens=self.prompt_tokens, output_tokens=self.stream.count)
@@ -42,79 +41,94 @@ class Generation:
 
 
 class LanguageModelRunner(PretrainedRunner):
-    max_concurrent = 8  # they take turns, a token each
+    def memory_mib(self, spec: ModelSpec, device: Device) -> int:
+        """Weights and cache, unless the catalogue knows better."""
+        weights = super().memory_mib(spec, device)
+        if spec.memory_mib:
+            return weights
+        folder = self.checkpoint.folder
+        context = spec.options.get("context_length") or memory.foreseen_context(folder)
+        token_bytes = memory.foreseen_token_bytes(folder, self.dtype)
+        return weights + memory.wanted_mib(spec, device, int(context), token_bytes)
 
     def setup(self, spec: ModelSpec, device: Device) -> int:
         self.tokenizer = self.load_companion(AutoTokenizer)
         self.model = self.load(AutoModelForCausalLM)
-        self.context_length = _context_length(spec, self.model, self.tokenizer)
         self.end_tokens = _end_tokens(self.model, self.tokenizer)
-        accepted = inspect.signature(self.model.forward).parameters
-        self.forward_options = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
-        return size_mib(self.model)
+        self.context_length = _context_length(spec, self.model, self.tokenizer)
+        self.decoder = decoder_for(self.model, spec, device, self.context_length)
+        self.max_concurrent = self.decoder.max_concurrent
+        self.arrivals = 0
+        return size_mib(self.model) + self.decoder.memory_mib
 
     def begin(self, execution: Execution) -> None:
         parameters = execution.request.parameters
         tokens = self._encode(execution.request.input)
-        if len(tokens) >= self.context_length:
-            limit = f"this model's context holds {self.context_length}, answer included"
-            raise InvalidInput(f"the prompt has {len(tokens)} tokens; {limit}", "input")
-        asked = parameters.get("max_new_tokens") or DEFAULT_NEW_TOKENS
-        execution.state = Generation(
-            tokens=torch.tensor([tokens], device=self.device),
+        room = self._room(len(tokens))
+        self.arrivals += 1
+        execution.state = Answer(
+            Generation(tokens, Sampling.of(parameters, seed_of(execution)), self.arrivals),
             prompt_tokens=len(tokens),
-            max_new_tokens=min(asked, self.context_length - len(tokens)),
-            sampler=Sampler(parameters, seed_of(execution)),
+            max_new_tokens=min(parameters.get("max_new_tokens") or DEFAULT_NEW_TOKENS, room),
             stream=TextStream(self._decode, parameters.get("stop") or ()),
         )
 
     @torch.inference_mode()
     def run(self, batch: Sequence[Execution], control: Control) -> None:
-        for execution in batch:
-            self._step(execution, control)
+        """One token for each, but for those whose prompt is not read yet, or who wait for room."""
+        executions = {execution.state.generation: execution for execution in batch}
+        for part in self.decoder.read(list(executions)):
+            ready = self.decoder.forward(part)
+            if ready is not None:
+                self._write(ready, executions, control)
 
     def cancelled(self, execution: Execution) -> Cancelled:
-        generation: Generation = execution.state
-        generation.stream.end()
-        return Cancelled(generation.result("cancelled"), generation.usage())
+        answer: Answer = execution.state
+        answer.stream.end()
+        return Cancelled(answer.result("cancelled"), answer.usage())
 
-    def _step(self, execution: Execution, control: Control) -> None:
-        generation: Generation = execution.state
-        token = generation.sampler(generation.tokens, self._forward(generation))
+    def end(self, execution: Execution) -> None:
+        if execution.state is not None:
+            self.decoder.release(execution.state.generation)
+        super().end(execution)
+
+    def _write(self, ready: Ready, executions: dict[Generation, Execution], control: Control) -> None:
+        rows, texts = zip(*((one.sampling, one.tokens) for one in ready.generations), strict=True)
+        for generation, token in zip(ready.generations, choose(ready.logits, rows, texts), strict=True):
+            generation.sampling.settled()
+            self._add(executions[generation], token, control)
+
+    def _add(self, execution: Execution, token: int | None, control: Control) -> None:
+        answer: Answer = execution.state
+        if token is None:
+            execution.outcome = Failed("internal_error", "the model's output is not a number")
+            return
         if token in self.end_tokens:
             self._finish(execution, control, "", "stop")
             return
-        generation.tokens = torch.cat([generation.tokens, generation.tokens.new_tensor([[token]])], dim=1)
-        delta = generation.stream.push(token)
-        if generation.stream.stopped:
+        answer.generation.tokens.append(token)
+        delta = answer.stream.push(token)
+        if answer.stream.stopped:
             self._finish(execution, control, delta, "stop")
-        elif generation.stream.count >= generation.max_new_tokens:
+        elif answer.stream.count >= answer.max_new_tokens:
             self._finish(execution, control, delta, "length")
         else:
-            control.progress(execution, generation.stream.count, generation.max_new_tokens, delta)
-
-    def _forward(self, generation: Generation) -> torch.Tensor:
-        """Logits (1, vocabulary) of the next token."""
-        try:
-            output = self.model(
-                input_ids=generation.tokens[:, generation.seen :],
-                past_key_values=generation.cache,
-                use_cache=True,
-                **self.forward_options,
-            )
-        except RuntimeError:  # out of memory, perhaps: some layers took the token in and some did not
-            generation.cache, generation.seen = None, 0  # the lane calls again, and the prompt is read again
-            raise
-        generation.cache = output.past_key_values
-        generation.seen = generation.tokens.shape[1]
-        logits: torch.Tensor = output.logits[:, -1]
-        return logits
+            control.progress(execution, answer.stream.count, answer.max_new_tokens, delta)
 
     def _finish(self, execution: Execution, control: Control, delta: str, reason: str) -> None:
-        generation: Generation = execution.state
-        delta += generation.stream.end()
-        control.progress(execution, generation.stream.count, generation.max_new_tokens, delta)
-        execution.outcome = Completed(generation.result(reason), usage=generation.usage())
+        answer: Answer = execution.state
+        delta += answer.stream.end()
+        control.progress(execution, answer.stream.count, answer.max_new_tokens, delta)
+        execution.outcome = Completed(answer.result(reason), usage=answer.usage())
+
+    def _room(self, prompt_tokens: int) -> int:
+        """Tokens that the answer to such a prompt may have."""
+        limit, what = self.context_length, "this model's context"
+        if self.decoder.capacity is not None and self.decoder.capacity < limit:
+            limit, what = self.decoder.capacity, "this model's key-value cache (kv_cache_mib)"
+        if prompt_tokens >= limit:
+            raise InvalidInput(f"the prompt has {prompt_tokens} tokens; {what} holds {limit}, answer included", "input")
+        return limit - prompt_tokens
 
     # ------------------------------------------------------------ text and tokens
 

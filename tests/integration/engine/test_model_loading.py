@@ -77,7 +77,7 @@ def test_a_model_of_the_wrong_kind_is_refused(warm_engine: Harness, models: Mode
 
 def test_a_loaded_model_is_warm_with_the_memory_it_takes(warm_engine: Harness, models: Models) -> None:
     warm_engine.completed(models["chat"], {"prompt": "x"}, max_new_tokens=1)
-    assert {model.name: model.memory_mib for model in warm_engine.next_pulse().warm}["chat"] == 1
+    assert {model.name: model.memory_mib for model in warm_engine.next_pulse().warm}["chat"] == 1 + 2  # weights, cache
 
 
 def test_a_model_is_unloaded_after_its_keep_alive_and_loads_again(warm_engine: Harness, models: Models) -> None:
