@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpu_worker.engine import failures, loading
+from gpu_worker.engine import admission, failures, loading
 from gpu_worker.engine.device import Device, release_cached_memory
 from gpu_worker.engine.model_cache import Entry, ModelCache
 from gpu_worker.engine.outbox import Outbox
@@ -44,6 +44,7 @@ class Lane:
         self._news = False  # since the last schedule: an arrival, a cancel or the close
         self._steps = 0
         self._ready_at: float | None = None
+        self._runner: Runner | None = None  # of the lane's thread, while the model is loaded
         self._thread = threading.Thread(target=self._main, name=f"lane-{label}", daemon=True)
 
     # ------------------------------------------------------------ from other threads
@@ -105,6 +106,9 @@ class Lane:
         if execution.cancelled:
             raise Stopped(execution)
 
+    def ended(self, execution: Execution) -> None:
+        self._leave(execution)
+
     def rest(self, seconds: float) -> None:
         with self._changed:
             if not self._news and seconds > 0:
@@ -113,17 +117,18 @@ class Lane:
     # ------------------------------------------------------------ the lane's thread
 
     def _main(self) -> None:
-        runner = self._load()
+        runner = self._runner = self._load()
         if runner is None:
             return
         while self._wait_for_work():
+            self._gather(runner)
             batch = self._schedule(runner)
             if batch:
                 self._run(runner, batch)
-            self._postprocess(runner)
+            self._postprocess()
             self._steps += 1
         runner.close()
-        del runner
+        del runner, self._runner
         release_cached_memory()
 
     def _wait_for_work(self) -> bool:
@@ -132,15 +137,27 @@ class Lane:
                 self._changed.wait()
             return not self._closed
 
+    def _gather(self, runner: Runner) -> None:
+        """Where nobody can join a batch that runs, wait a moment for others; whoever waited already waits no more."""
+        wait = admission.batch_wait(runner, self._spec)
+        if not wait:
+            return
+        with self._changed:
+            while self._inbox and not self._running and len(self._inbox) < admission.limit(runner, self._spec):
+                left = self._inbox[0].submitted_at + wait - time.monotonic()
+                if left <= 0 or self._closed:
+                    return
+                self._changed.wait(left)
+
     def _schedule(self, runner: Runner) -> list[Execution]:
         """Drop who was cancelled, take in who waits, and say who advances by one step."""
-        arrivals: list[Execution] = []
         with self._changed:
             self._news = False
-            limit = min(runner.max_concurrent, int(self._spec.options.get("max_concurrent", runner.max_concurrent)))
-            while self._inbox and len(self._running) < limit:
-                arrivals.append(self._inbox.popleft())
-                self._running.append(arrivals[-1])
+            room = admission.limit(runner, self._spec) - len(self._running)
+            arrivals = admission.choose(self._running, self._inbox, room, runner.company)
+            for execution in arrivals:
+                self._inbox.remove(execution)
+            self._running += arrivals
         for execution in arrivals:
             self._begin(runner, execution)
         for execution in self._running:
@@ -182,16 +199,17 @@ class Lane:
                 self._relieve(again)
                 execution.outcome = failures.of_request(again)
 
-    def _postprocess(self, runner: Runner) -> None:
-        ended = [execution for execution in self._running if execution.outcome is not None]
-        if not ended:
-            return
+    def _postprocess(self) -> None:
+        for execution in [execution for execution in self._running if execution.outcome is not None]:
+            self._leave(execution)
+
+    def _leave(self, execution: Execution) -> None:
+        assert self._runner is not None
+        assert execution.outcome is not None
         with self._changed:
-            self._running = [execution for execution in self._running if execution.outcome is None]
-        for execution in ended:
-            runner.end(execution)
-            assert execution.outcome is not None
-            self._finish(execution, execution.outcome)
+            self._running.remove(execution)
+        self._runner.end(execution)
+        self._finish(execution, execution.outcome)
 
     def _finish(self, execution: Execution, outcome: Outcome) -> None:
         if execution.began_at is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,6 +66,9 @@ class Control(Protocol):
     def tick(self, execution: Execution) -> None:
         """A sign of life between two steps; raises Stopped as `checkpoint` does."""
 
+    def ended(self, execution: Execution) -> None:
+        """Report an outcome at once, while others of the batch go on; its `state` is gone then."""
+
     def rest(self, seconds: float) -> None:
         """Sleep, but less long if a request comes or is cancelled meanwhile."""
 
@@ -74,6 +77,7 @@ class Runner(ABC):
     """Loaded once by `setup`, then called by one thread only."""
 
     max_concurrent = 1  # executions that run() takes together; the catalogue's options may lower it
+    gathers = False  # run() goes to the end, so whoever comes a moment too late waits for the next batch
 
     def memory_mib(self, spec: ModelSpec, device: Device) -> int:
         """What the model will take, known before it is loaded. May download. Raises ModelRefused."""
@@ -82,6 +86,10 @@ class Runner(ABC):
     @abstractmethod
     def setup(self, spec: ModelSpec, device: Device) -> int:
         """Load the model; returns the memory it takes, in MiB. Raises whatever the library raises."""
+
+    def company(self, execution: Execution) -> Hashable:
+        """Only executions that answer the same run together. Read from the request alone."""
+        return None
 
     def begin(self, execution: Execution) -> None:  # noqa: B027  most kinds have nothing to prepare
         """Take one in. Raises InvalidInput for what only the model can know, as its context length."""
