@@ -140,12 +140,11 @@ class Lane:
     def _gather(self, runner: Runner) -> None:
         """Where nobody can join a batch that runs, wait a moment for others; whoever waited already waits no more."""
         wait = admission.batch_wait(runner, self._spec)
-        if not wait:
-            return
         with self._changed:
-            while self._inbox and not self._running and len(self._inbox) < admission.limit(runner, self._spec):
-                left = self._inbox[0].submitted_at + wait - time.monotonic()
-                if left <= 0 or self._closed:
+            while self._inbox and not self._running and not self._closed:
+                first = self._inbox[0]
+                left = first.submitted_at + wait - time.monotonic()
+                if left <= 0 or len(self._inbox) >= admission.limit(runner, self._spec, first):
                     return
                 self._changed.wait(left)
 
@@ -153,8 +152,7 @@ class Lane:
         """Drop who was cancelled, take in who waits, and say who advances by one step."""
         with self._changed:
             self._news = False
-            room = admission.limit(runner, self._spec) - len(self._running)
-            arrivals = admission.choose(self._running, self._inbox, room, runner.company)
+            arrivals = admission.choose(self._running, self._inbox, runner, self._spec)
             for execution in arrivals:
                 self._inbox.remove(execution)
             self._running += arrivals

@@ -91,6 +91,14 @@ class Runner(ABC):
         """Only executions that answer the same run together. Read from the request alone."""
         return None
 
+    def most(self, execution: Execution) -> int:
+        """How many like this one run() takes together."""
+        return self.max_concurrent
+
+    def takes_less(self, execution: Execution) -> bool:
+        """Memory ran out with this one alone: do it in smaller pieces from now on. False if it is all one piece."""
+        return False
+
     def begin(self, execution: Execution) -> None:  # noqa: B027  most kinds have nothing to prepare
         """Take one in. Raises InvalidInput for what only the model can know, as its context length."""
 
