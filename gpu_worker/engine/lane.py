@@ -44,6 +44,7 @@ class Lane:
         self._news = False  # since the last schedule: an arrival, a cancel or the close
         self._steps = 0
         self._ready_at: float | None = None
+        self._settled = threading.Event()  # the model is loaded, or will not be
         self._runner: Runner | None = None  # of the lane's thread, while the model is loaded
         self._thread = threading.Thread(target=self._main, name=f"lane-{label}", daemon=True)
 
@@ -74,6 +75,10 @@ class Lane:
             self._tell()
         if waiting is not None:
             self._finish(waiting, Cancelled())
+
+    def wait_until_loaded(self) -> None:
+        """Or until the load has come to nothing."""
+        self._settled.wait()
 
     def close(self) -> None:
         """Only for an idle lane: returns when its model is dropped."""
@@ -118,6 +123,7 @@ class Lane:
 
     def _main(self) -> None:
         runner = self._runner = self._load()
+        self._settled.set()
         if runner is None:
             return
         while self._wait_for_work():

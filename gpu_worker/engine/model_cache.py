@@ -33,11 +33,18 @@ class Entry(Generic[L]):
     name: str
     keep_alive_seconds: float | None
     last_used: float
+    task_type: str = ""
+    pinned: bool = False  # stays loaded, whoever needs room; `pins` are of requests
     pins: int = 0  # requests that wait for it or run on it
     memory_mib: int = 0
     holds: bool = False  # its memory is reserved
     loaded: bool = False
     lane: L = field(init=False)
+
+    @property
+    def idle(self) -> bool:
+        """It may go."""
+        return self.loaded and not self.pins and not self.pinned
 
 
 class ModelCache(Generic[L]):
@@ -72,6 +79,7 @@ class ModelCache(Generic[L]):
             raise ModelTooBig(f"needs {memory_mib} MiB; models may take {self._budget_mib} MiB on this device")
         while True:
             with self._changed:
+                self._refuse_beside_pinned(entry, memory_mib)
                 if self._has_room(memory_mib):
                     entry.memory_mib, entry.holds = memory_mib, True
                     return True
@@ -106,12 +114,13 @@ class ModelCache(Generic[L]):
             self._close(idle)
 
     def warm(self) -> tuple[WarmModel, ...]:
-        """By name, as the catalogue knows them; variants of one name are added up."""
-        memory: dict[str, int] = {}
+        """As the catalogue knows them; variants of one name are added up."""
+        memory: dict[tuple[str, str], int] = {}
         for entry in self._snapshot():
             if entry.loaded:
-                memory[entry.name] = memory.get(entry.name, 0) + entry.memory_mib
-        return tuple(WarmModel(name, mib) for name, mib in memory.items())
+                key = (entry.name, entry.task_type)
+                memory[key] = memory.get(key, 0) + entry.memory_mib
+        return tuple(WarmModel(name, mib, task_type) for (name, task_type), mib in memory.items())
 
     def lanes(self) -> list[L]:
         return [entry.lane for entry in self._snapshot()]
@@ -124,13 +133,21 @@ class ModelCache(Generic[L]):
         holding = [entry for entry in (*self._entries.values(), *self._leaving) if entry.holds]
         return len(holding) < MAX_MODELS and sum(e.memory_mib for e in holding) + memory_mib <= self._budget_mib
 
+    def _refuse_beside_pinned(self, entry: Entry[L], memory_mib: int) -> None:
+        """What is pinned never goes, so waiting for it would be in vain."""
+        pinned = [e for e in self._entries.values() if e.pinned and e.holds and e is not entry]
+        left = self._budget_mib - sum(other.memory_mib for other in pinned)
+        if memory_mib > left:
+            names = ", ".join(sorted(other.name for other in pinned))
+            raise ModelTooBig(f"needs {memory_mib} MiB; beside the pinned {names} models may take {left} MiB")
+
     def _take_idle(self, expired_at: float | None = None) -> Entry[L] | None:
         """Take the least recently used idle entry out of the table: from now on nobody can pin it."""
         with self._changed:
             idle = [
                 (entry.last_used, key)
                 for key, entry in self._entries.items()
-                if entry.loaded and not entry.pins and (expired_at is None or _expired(entry, expired_at))
+                if entry.idle and (expired_at is None or _expired(entry, expired_at))
             ]
             if not idle:
                 return None
