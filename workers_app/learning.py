@@ -1,4 +1,7 @@
-"""What models really take, learnt from the heartbeats of workers that have them loaded. Called by `services`."""
+"""What models really take, learnt from the heartbeats of workers that have them loaded. Called by `services`.
+
+Workers tell of an adapter what it takes beside its base; what is kept is both together.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ from django.db import connection
 
 # The least that any device needed: a CPU may need twice as much as a GPU, and must not keep the model off that.
 _LEARN = """
-UPDATE workers_app_model m SET measured_mib = told.mib
+UPDATE workers_app_model m SET measured_mib = needed.mib
   FROM unnest(%s::text[], %s::text[], %s::int[]) AS told (task_type, name, mib)
- WHERE m.task_type = told.task_type AND m.name = told.name AND m.runner <> 'simulated'
-   AND (m.measured_mib = 0 OR m.measured_mib > told.mib)
+  JOIN workers_app_model own ON own.task_type = told.task_type AND own.name = told.name AND own.runner <> 'simulated'
+  LEFT JOIN workers_app_model base ON base.task_type = own.task_type AND base.name = own.base AND own.adapter <> ''
+ CROSS JOIN LATERAL (SELECT told.mib + coalesce(nullif(base.memory_mib, 0), base.measured_mib, 0) AS mib) needed
+ WHERE m.id = own.id AND (m.measured_mib = 0 OR m.measured_mib > needed.mib)
 """
 
 

@@ -31,8 +31,18 @@ def choose(
         return []
     leader = running[0] if running else waiting[0]
     room = limit(runner, spec, leader) - len(running)
-    like = runner.company(leader)
-    strangers = [number for number, execution in enumerate(waiting) if runner.company(execution) != like]
+    like = [_is_like(leader, execution, runner) for execution in waiting]
     if running:
-        return list(waiting)[: max(0, min([room, *strangers]))]
-    return [execution for execution in waiting if runner.company(execution) == like][:room]
+        first_stranger = like.index(False) if False in like else len(like)
+        return list(waiting)[: max(0, min(room, first_stranger))]
+    return [execution for execution, is_like in zip(waiting, like, strict=True) if is_like][:room]
+
+
+def _is_like(leader: Execution, other: Execution, runner: Runner) -> bool:
+    return adapted(leader) == adapted(other) and runner.company(leader) == runner.company(other)
+
+
+def adapted(execution: Execution) -> tuple[str, str] | None:
+    """Which adapter its model is: one for a whole batch, for it is switched on in the layers."""
+    model = execution.request.model
+    return (model.name, model.adapter) if model.adapter else None

@@ -44,6 +44,9 @@ class Lane:
         self._news = False  # since the last schedule: an arrival, a cancel or the close
         self._steps = 0
         self._ready_at: float | None = None
+        self._adapter: tuple[str, str] | None = None  # that is switched on
+        self._adapted_at: dict[tuple[str, str] | None, float] = {}  # when each was loaded
+        self._is_adapting = False
         self._settled = threading.Event()  # the model is loaded, or will not be
         self._runner: Runner | None = None  # of the lane's thread, while the model is loaded
         self._thread = threading.Thread(target=self._main, name=f"lane-{label}", daemon=True)
@@ -90,7 +93,7 @@ class Lane:
     def pulse(self) -> LanePulse:
         with self._changed:
             active = len(self._inbox) + len(self._running)
-            return LanePulse(self.label, self._steps, active, exempt=self._ready_at is None)
+            return LanePulse(self.label, self._steps, active, exempt=self._ready_at is None or self._is_adapting)
 
     def _tell(self) -> None:
         self._news = True
@@ -162,8 +165,10 @@ class Lane:
             for execution in arrivals:
                 self._inbox.remove(execution)
             self._running += arrivals
+        self._adapt(runner, arrivals)
         for execution in arrivals:
-            self._begin(runner, execution)
+            if execution.outcome is None:
+                self._begin(runner, execution)
         for execution in self._running:
             if execution.cancelled and execution.outcome is None:
                 execution.outcome = runner.cancelled(execution)
@@ -171,7 +176,8 @@ class Lane:
 
     def _begin(self, runner: Runner, execution: Execution) -> None:
         execution.began_at = time.monotonic()
-        waited = max(0.0, (self._ready_at or 0.0) - execution.submitted_at)
+        ready_at = max(self._ready_at or 0.0, self._adapted_at.get(admission.adapted(execution), 0.0))
+        waited = max(0.0, ready_at - execution.submitted_at)
         self._outbox.send(PhaseChanged(execution.request.request_id, "inference", model_load_seconds=waited))
         try:
             runner.begin(execution)
@@ -234,7 +240,7 @@ class Lane:
             if loaded is not None:
                 runner, memory_mib = loaded
                 self._cache.loaded(self._entry, memory_mib)
-                self._ready_at = time.monotonic()
+                self._bare_mib, self._ready_at = memory_mib, time.monotonic()
                 return runner
             with self._changed:  # somebody may have come just now
                 self._closed = not self._inbox
@@ -252,6 +258,34 @@ class Lane:
             self._finish(execution, failures.of_load(self._spec, error))
         traceback.clear_frames(error.__traceback__)
         release_cached_memory()
+
+    def _adapt(self, runner: Runner, arrivals: Sequence[Execution]) -> None:
+        """All of them want the same adapter, and nobody runs with another."""
+        if not arrivals or admission.adapted(arrivals[0]) == self._adapter:
+            return
+        wanted, spec, before = admission.adapted(arrivals[0]), arrivals[0].request.model, set(self._entry.adapters)
+        self._is_adapting = True
+        try:
+            adapters = loading.adapt(runner, spec, self._device, lambda mib: self._widen(arrivals, mib), self._relieve)
+        except Exception as error:  # noqa: BLE001  whatever the library says goes to those who want this adapter
+            self._cache.adapted(self._entry, self._bare_mib, self._entry.adapters)  # what was reserved for it
+            for execution in arrivals:
+                execution.outcome = failures.of_load(spec, error)
+            return
+        finally:
+            self._is_adapting = False
+        self._adapter = wanted
+        self._cache.adapted(self._entry, self._bare_mib, adapters)
+        if spec.adapter and spec.name not in before:
+            self._adapted_at[wanted] = time.monotonic()
+
+    def _widen(self, waiting: Sequence[Execution], memory_mib: int) -> None:
+        """Idle models go for an adapter. Models at work are not waited for, or two that want one could wait for each
+        other: so little comes out of the share that is left for activations.
+        """
+        for execution in waiting:
+            self._outbox.send(PhaseChanged(execution.request.request_id, "loading_model"))
+        self._cache.reserve(self._entry, self._entry.memory_mib + memory_mib, abandoned=lambda: True)
 
     def _make_room(self, memory_mib: int) -> bool:
         return self._cache.reserve(self._entry, memory_mib, self._abandoned)

@@ -39,6 +39,7 @@ class Entry(Generic[L]):
     memory_mib: int = 0
     holds: bool = False  # its memory is reserved
     loaded: bool = False
+    adapters: dict[str, int] = field(default_factory=dict)  # MiB by the adapted model's name; within memory_mib
     lane: L = field(init=False)
 
     @property
@@ -73,6 +74,7 @@ class ModelCache(Generic[L]):
     def reserve(self, entry: Entry[L], memory_mib: int, abandoned: Callable[[], bool]) -> bool:
         """Make room, closing idle models, the least recently used first; wait while all that is loaded is busy.
 
+        `memory_mib`: all that the entry needs, with what it may hold already.
         False if nobody wants it any more. Raises ModelTooBig.
         """
         if memory_mib > self._budget_mib:
@@ -80,7 +82,7 @@ class ModelCache(Generic[L]):
         while True:
             with self._changed:
                 self._refuse_beside_pinned(entry, memory_mib)
-                if self._has_room(memory_mib):
+                if self._has_room(entry, memory_mib):
                     entry.memory_mib, entry.holds = memory_mib, True
                     return True
                 idle = self._take_idle()
@@ -95,6 +97,12 @@ class ModelCache(Generic[L]):
         """It is warm now, and this is what it really takes."""
         with self._changed:
             entry.memory_mib, entry.loaded, entry.last_used = memory_mib, True, self._clock()
+            self._changed.notify_all()
+
+    def adapted(self, entry: Entry[L], bare_mib: int, adapters: dict[str, int]) -> None:
+        """It bears these adapters now."""
+        with self._changed:
+            entry.adapters, entry.memory_mib = adapters, bare_mib + sum(adapters.values())
             self._changed.notify_all()
 
     def forget(self, entry: Entry[L]) -> None:
@@ -118,8 +126,10 @@ class ModelCache(Generic[L]):
         memory: dict[tuple[str, str], int] = {}
         for entry in self._snapshot():
             if entry.loaded:
-                key = (entry.name, entry.task_type)
-                memory[key] = memory.get(key, 0) + entry.memory_mib
+                bare = entry.memory_mib - sum(entry.adapters.values())
+                for name, mib in ((entry.name, bare), *entry.adapters.items()):
+                    key = (name, entry.task_type)
+                    memory[key] = memory.get(key, 0) + mib
         return tuple(WarmModel(name, mib, task_type) for (name, task_type), mib in memory.items())
 
     def lanes(self) -> list[L]:
@@ -129,8 +139,10 @@ class ModelCache(Generic[L]):
         with self._changed:
             return list(self._entries.values())
 
-    def _has_room(self, memory_mib: int) -> bool:
-        holding = [entry for entry in (*self._entries.values(), *self._leaving) if entry.holds]
+    def _has_room(self, newcomer: Entry[L], memory_mib: int) -> bool:
+        holding = [
+            entry for entry in (*self._entries.values(), *self._leaving) if entry.holds and entry is not newcomer
+        ]
         return len(holding) < MAX_MODELS and sum(e.memory_mib for e in holding) + memory_mib <= self._budget_mib
 
     def _refuse_beside_pinned(self, entry: Entry[L], memory_mib: int) -> None:

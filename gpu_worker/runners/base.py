@@ -74,7 +74,7 @@ class Control(Protocol):
 
 
 class Runner(ABC):
-    """Loaded once by `setup`, then called by one thread only."""
+    """Loaded once by `setup`, then called by one thread only. Models that differ by their adapter share one."""
 
     max_concurrent = 1  # executions that run() takes together; the catalogue's options may lower it
     gathers = False  # run() goes to the end, so whoever comes a moment too late waits for the next batch
@@ -86,6 +86,19 @@ class Runner(ABC):
     @abstractmethod
     def setup(self, spec: ModelSpec, device: Device) -> int:
         """Load the model; returns the memory it takes, in MiB. Raises whatever the library raises."""
+
+    def adapter_mib(self, spec: ModelSpec, device: Device) -> int:
+        """What this model's adapter will take beside the weights; 0 if it is loaded. Raises ModelRefused."""
+        if spec.adapter:
+            raise ModelRefused("models of this kind take no adapter")
+        return 0
+
+    def adapt(self, spec: ModelSpec, memory_mib: int) -> dict[str, int]:
+        """Switch to this model's adapter, or to none; returns the MiB of all that are loaded, by their models' names.
+
+        Called when nothing runs, after adapter_mib(). Raises whatever the library raises, and has loaded nothing then.
+        """
+        return {}
 
     def company(self, execution: Execution) -> Hashable:
         """Only executions that answer the same run together. Read from the request alone."""

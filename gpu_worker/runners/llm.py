@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gpu_worker.engine.device import Device
 from gpu_worker.engine.protocol import Cancelled, Completed, ModelSpec, Usage
+from gpu_worker.runners.adapters import TransformersBearer
 from gpu_worker.runners.base import Control, Execution, InvalidInput
 from gpu_worker.runners.pretrained import PretrainedRunner, seed_of, size_mib
 from gpu_worker.runners.sampling import Sampler
@@ -47,6 +48,7 @@ class LanguageModelRunner(PretrainedRunner):
     def setup(self, spec: ModelSpec, device: Device) -> int:
         self.tokenizer = self.load_companion(AutoTokenizer)
         self.model = self.load(AutoModelForCausalLM)
+        self.takes_adapters(TransformersBearer(self.model), spec)
         self.context_length = _context_length(spec, self.model, self.tokenizer)
         self.end_tokens = _end_tokens(self.model, self.tokenizer)
         accepted = inspect.signature(self.model.forward).parameters

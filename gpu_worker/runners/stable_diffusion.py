@@ -15,6 +15,7 @@ from PIL.Image import Image
 from gpu_worker.engine.device import Device
 from gpu_worker.engine.protocol import Completed, ModelSpec
 from gpu_worker.runners import images, sources
+from gpu_worker.runners.adapters import PipelineBearer
 from gpu_worker.runners.base import Control, Execution, InvalidInput
 from gpu_worker.runners.image_rows import Canvas, Drawing, NobodyLeft, Row
 from gpu_worker.runners.pretrained import PretrainedRunner, seed_of, size_mib
@@ -44,6 +45,7 @@ class StableDiffusionRunner(PretrainedRunner):
             variant=spec.options.get("variant"),
         ).to(self.device)
         self.pipeline.set_progress_bar_config(disable=True)
+        self.takes_adapters(PipelineBearer(self.pipeline), spec)
         self.accepted = inspect.signature(self.pipeline.__call__).parameters
         self.multiple = max(8, getattr(self.pipeline, "vae_scale_factor", 8))  # pixels
         self.side = _side(self.pipeline)
