@@ -22,10 +22,11 @@ from gpu_worker.engine.process import EngineGone
 from gpu_worker.engine.protocol import Cancelled as EngineCancelled
 from gpu_worker.engine.protocol import Completed as EngineCompleted
 from gpu_worker.engine.protocol import Failed as EngineFailed
-from gpu_worker.engine.protocol import Finished, ModelSpec, PhaseChanged, Progress, Report, Submit
+from gpu_worker.engine.protocol import Finished, PhaseChanged, Progress, Report, Submit
 from gpu_worker.engine_face import Engine, EngineDied, Released
 from gpu_worker.inputs import PreparationFailed, prepare_input
 from gpu_worker.reporting import Work
+from gpu_worker.specs import spec_of
 from gpu_worker.streaming import Stream
 from tasks_app import crash_points
 from tasks_app.leases import Beat
@@ -148,17 +149,7 @@ class Attempt:
     def _request(self, model: Model, directory: Path) -> Submit:
         return Submit(
             request_id=str(self.claimed.attempt_id),
-            model=ModelSpec(
-                name=model.name,
-                task_type=model.task_type,
-                runner=model.runner,
-                source=model.source,
-                revision=model.revision or None,
-                dtype=model.dtype,
-                memory_mib=model.memory_mib,
-                keep_alive_seconds=model.keep_alive_seconds,
-                options=model.options,
-            ),
+            model=spec_of(model),
             input=prepare_input(self.claimed, directory),
             parameters=self.claimed.parameters,
             directory=str(directory),

@@ -7,14 +7,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 
 import structlog
 
 from gpu_worker import telemetry
 from gpu_worker.engine.process import EngineGone, EngineProcess
-from gpu_worker.engine.protocol import Checked, Finished, PhaseChanged, Progress, Pulse, Ready, Report, Submit
+from gpu_worker.engine.protocol import (
+    Checked,
+    Finished,
+    ModelSpec,
+    PhaseChanged,
+    Progress,
+    Pulse,
+    Ready,
+    Report,
+    Submit,
+)
 from gpu_worker.engine.watchdog import Watchdog
 from gpu_worker.engine_face import EngineDied, Facts, Listener
 from gpu_worker.soundness import Soundness, Verdict
@@ -51,9 +62,16 @@ class _Life:
 
 
 class EngineKeeper:
-    def __init__(self, stall_seconds: float, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        stall_seconds: float,
+        env: dict[str, str] | None = None,
+        to_load: Callable[[], Sequence[ModelSpec]] = lambda: (),
+    ) -> None:
+        """`to_load` is asked for each new engine which models it shall load before anybody asks for them."""
         self._stall_seconds = stall_seconds
         self._env = env or {}
+        self._to_load = to_load
         self._on_quarantine: Callable[[], None] = lambda: None
         self._soundness = Soundness()
         self._lock = threading.RLock()
@@ -110,7 +128,7 @@ class EngineKeeper:
                 self._loners_wait -= newcomer.alone
                 self._changed.notify_all()
             life.listeners[request_id] = newcomer.listener
-            life.models[request_id] = newcomer.request.model.name
+            life.models[request_id] = newcomer.request.model.lane_name
             life.loner = request_id if newcomer.alone else None
             return life
 
@@ -195,7 +213,7 @@ class EngineKeeper:
         }
         return Facts(
             device=told | telemetry.read(),
-            warm_models=[{"name": w.name, "memory_mib": w.memory_mib} for w in pulse.warm] if pulse else [],
+            warm_models=[asdict(warm) for warm in pulse.warm] if pulse else [],
             versions=ready.versions if ready else {},
         )
 
@@ -226,6 +244,7 @@ class EngineKeeper:
                 with self._changed:
                     life.ready = self._last = report
                     self._changed.notify_all()
+                threading.Thread(target=self._warm_up, args=(life,), name="warm-up", daemon=True).start()
             case Pulse():
                 with self._lock:
                     life.pulse = report
@@ -237,6 +256,12 @@ class EngineKeeper:
                     listener = life.listeners.get(report.request_id)
                 if listener is not None:
                     listener(report)
+
+    def _warm_up(self, life: _Life) -> None:
+        models = self._to_load()
+        with suppress(EngineGone):  # the next one is asked for the same
+            if models:
+                life.process.load(models)
 
     def _judge(self, life: _Life, checked: Checked) -> None:
         with self._lock:

@@ -16,6 +16,7 @@ from celery.utils.nodenames import worker_direct
 from celery.worker.control import control_command
 from django.conf import settings
 
+from gpu_worker import specs
 from gpu_worker.engine_face import Engine
 from gpu_worker.engine_keeper import EngineKeeper
 from gpu_worker.external.pool import ExternalPool
@@ -63,7 +64,7 @@ def _start(sender: str, instance: Any, **_: Any) -> None:
 def _engine() -> Engine:
     if settings.WORKER_EXTERNAL:
         return ExternalPool.from_settings()
-    return EngineKeeper(settings.STALL_SECONDS)
+    return EngineKeeper(settings.STALL_SECONDS, to_load=specs.to_load_at_start)
 
 
 @signals.worker_shutting_down.connect

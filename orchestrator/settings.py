@@ -151,6 +151,7 @@ MODEL_LOAD_SECONDS = env.float("MODEL_LOAD_SECONDS", 1800.0)  # a load that take
 WORKER_NAME = env.str("WORKER_NAME", "")  # empty: the part of Celery's --hostname before the @
 WORKER_KINDS = env.list("WORKER_KINDS", ["llm", "stable_diffusion", "tts", "image_to_text"])
 WORKER_MODELS: list[str] = env.list("WORKER_MODELS", [])  # names this worker may run; empty: all of the catalogue
+WORKER_PRELOAD: list[str] = env.list("WORKER_PRELOAD", [])  # models that its engine loads when it starts, in this order
 WORKER_DRAIN_SECONDS = env.float("WORKER_DRAIN_SECONDS", 30.0)  # SIGTERM: so long running work may still finish
 
 # Somebody else's Celery workers as an external pool (docs/external-workers.md). Empty: there is none.

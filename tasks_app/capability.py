@@ -27,7 +27,7 @@ _seen: tuple[float, list[WorkerView]] = (float("-inf"), [])
 def refuse_if_nobody_could(model: Model) -> None:
     """Raises NoCapableWorker. While no worker at all is registered nobody knows, and everything is taken."""
     views = _views()
-    task = WaitingTask(uuid7(), model.task_type, model.name, priority=1, memory_mib=model.memory_mib)
+    task = WaitingTask(uuid7(), model.task_type, model.name, priority=1, memory_mib=model.needs_mib)
     if views and not model.worker_may_come and not any(capable(task, view) for view in views):
         raise NoCapableWorker(_what_is_missing(model, views))
 
@@ -53,4 +53,4 @@ def _what_is_missing(model: Model, views: list[WorkerView]) -> str:
     if not allowed:
         return f"No worker that runs {model.task_type} may run {model.name}; their WORKER_MODELS name others."
     most = max(view.memory_total_mib for view in allowed)
-    return f"{model.name} needs {model.memory_mib} MiB, and the largest device that may run it has {most} MiB."
+    return f"{model.name} needs {model.needs_mib} MiB, and the largest device that may run it has {most} MiB."

@@ -12,10 +12,10 @@ from workers_app.models import Model
 
 @admin.register(Model)
 class ModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("name", "task_type", "runner", "source", "is_default", "enabled", "from_file")
+    list_display = ("name", "task_type", "runner", "source", "base", "is_default", "enabled", "from_file")
     list_filter = ("task_type", "runner", "enabled", "from_file")
     search_fields = ("name", "source")
-    readonly_fields = ("from_file", "created_at")
+    readonly_fields = ("measured_mib", "from_file", "created_at")
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         row = kwargs.get("obj")

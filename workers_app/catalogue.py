@@ -6,6 +6,7 @@ Rows that an operator added in the admin are never touched; rows that left the f
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ OPTIONAL: dict[str, Any] = {
     "revision": "",
     "dtype": "auto",
     "memory_mib": 0,
+    "pinned": False,
+    "base": "",
+    "adapter": "",
     "keep_alive_seconds": None,
     "limits": {},
     "defaults": {},
@@ -31,6 +35,10 @@ OPTIONAL: dict[str, Any] = {
     "worker_may_come": False,
 }  # what an entry that leaves it out means
 FIELDS = {"name", "task_type", "default", *OPTIONAL}
+LOADED_FROM = ("runner", "source", "revision", "dtype", "options", "adapter")  # what was measured is of these
+WEIGHTS = ("runner", "source", "revision", "dtype", "options")  # an adapted model shares them with its base
+INHERITED = (*WEIGHTS, "limits", "defaults")
+ADAPTABLE = (TaskType.LLM, TaskType.STABLE_DIFFUSION)
 DTYPES = {"auto", "float32", "float16", "bfloat16"}
 
 
@@ -52,17 +60,22 @@ def read(path: Path) -> list[dict[str, Any]]:
         raise CatalogueError(f"{path}: no such file (MODELS_FILE names the catalogue)") from None
     except tomllib.TOMLDecodeError as error:
         raise CatalogueError(f"{path}: {error}") from None
-    entries = [_checked(path, number, entry) for number, entry in enumerate(document.get("model", []), start=1)]
+    given = document.get("model", [])
+    bases = {(entry.get("task_type"), entry.get("name")): entry for entry in given if not entry.get("base")}
+    entries = [_checked(path, number, entry, bases) for number, entry in enumerate(given, start=1)]
     _refuse_two_defaults(path, entries)
     return entries
 
 
-def _checked(path: Path, number: int, entry: dict[str, Any]) -> dict[str, Any]:
+def _checked(
+    path: Path, number: int, entry: dict[str, Any], bases: Mapping[tuple[Any, Any], dict[str, Any]]
+) -> dict[str, Any]:
     where = f"{path}: model {number} ({entry.get('name', 'without a name')})"
     if unknown := set(entry) - FIELDS:
         raise CatalogueError(f"{where}: unknown field {', '.join(sorted(unknown))}")
     if not entry.get("name"):
         raise CatalogueError(f"{where}: name is missing")
+    entry = _adapted(where, path.parent, entry, bases)
     if entry.get("task_type") not in TaskType.values:
         raise CatalogueError(f"{where}: task_type must be one of {', '.join(TaskType.values)}")
     if entry.get("dtype", "auto") not in DTYPES:
@@ -70,6 +83,25 @@ def _checked(path: Path, number: int, entry: dict[str, Any]) -> dict[str, Any]:
     if entry.get("runner", "transformers") != SIMULATED and not entry.get("source"):
         raise CatalogueError(f"{where}: source is missing (a hub id or a folder)")
     return {**entry, "source": _resolved(where, path.parent, entry.get("source", ""))}
+
+
+def _adapted(
+    where: str, folder: Path, entry: dict[str, Any], bases: Mapping[tuple[Any, Any], dict[str, Any]]
+) -> dict[str, Any]:
+    """An entry with `base` is that model with the adapter's weights, and says only what is different."""
+    if bool(entry.get("base")) != bool(entry.get("adapter")):
+        raise CatalogueError(f"{where}: base and adapter belong together")
+    if not entry.get("base"):
+        return entry
+    base = bases.get((entry.get("task_type"), entry["base"]))
+    if base is None:
+        raise CatalogueError(f"{where}: base: this file has no {entry.get('task_type')} model {entry['base']}")
+    if entry["task_type"] not in ADAPTABLE:
+        raise CatalogueError(f"{where}: adapters are for {' and '.join(ADAPTABLE)}")
+    if own := [field for field in WEIGHTS if field in entry]:
+        raise CatalogueError(f"{where}: {', '.join(own)} is the base's and cannot be said here")
+    inherited = {field: base[field] for field in INHERITED if field in base}
+    return {**inherited, **entry, "adapter": _resolved(f"{where}: adapter", folder, entry["adapter"])}
 
 
 def _resolved(where: str, base: Path, source: str) -> str:
@@ -116,7 +148,9 @@ def _write(entry: dict[str, Any]) -> Model:
     values = {field: entry.get(field, meant) for field, meant in OPTIONAL.items()}
     others = Model.objects.filter(task_type=entry["task_type"], is_default=True).exclude(name=entry["name"])
     values["is_default"] = bool(entry.get("default")) and not others.exists()
-    row, _ = Model.objects.update_or_create(
-        task_type=entry["task_type"], name=entry["name"], defaults={**values, "from_file": True}
-    )
+    key = {"task_type": entry["task_type"], "name": entry["name"]}
+    before = Model.objects.filter(**key).values(*LOADED_FROM).first()
+    if before is not None and any(before[field] != values[field] for field in LOADED_FROM):
+        values["measured_mib"] = 0  # another model under the same name
+    row, _ = Model.objects.update_or_create(**key, defaults={**values, "from_file": True})
     return row

@@ -77,7 +77,11 @@ class Model(models.Model):
     revision = models.CharField(max_length=100, blank=True)
     dtype = models.CharField(max_length=16, default="auto")
     memory_mib = models.PositiveIntegerField(default=0)  # 0: told by the weights when they are loaded
+    measured_mib = models.PositiveIntegerField(default=0, db_default=0, editable=False)  # `learning` writes it
     keep_alive_seconds = models.FloatField(null=True, blank=True)
+    pinned = models.BooleanField(default=False, db_default=False)  # once loaded it makes room for nobody
+    base = models.CharField(max_length=200, blank=True, default="", db_default="")  # the model that `adapter` adapts
+    adapter = models.CharField(max_length=500, blank=True, default="", db_default="")  # hub id or absolute folder
     limits = models.JSONField(default=dict, blank=True)  # caps on parameters, by name
     defaults = models.JSONField(default=dict, blank=True)  # parameter defaults, by name
     options = models.JSONField(default=dict, blank=True)  # for the runner
@@ -101,3 +105,8 @@ class Model(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.task_type})"
+
+    @property
+    def needs_mib(self) -> int:
+        """Device memory in MiB, as an operator said or else as workers measured; 0 if nobody knows yet."""
+        return self.memory_mib or self.measured_mib

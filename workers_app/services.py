@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 
+from workers_app import learning
 from workers_app.models import Worker, WorkerState
 
 
@@ -72,6 +73,7 @@ def heartbeat(name: str, incarnation: UUID, vitals: Vitals) -> Wish | None:
     since = Coalesce(F("quarantined_at"), Now()) if vitals.quarantine_reason else None
     if mine.update(heartbeat_at=Now(), quarantined_at=since, **asdict(vitals)) != 1:
         return None
+    learning.learn(vitals.warm_models)
     wish = mine.values_list("state", "state_at", "quarantine_reason").first()
     return Wish(*wish) if wish else None
 

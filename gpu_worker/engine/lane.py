@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpu_worker.engine import failures, loading
+from gpu_worker.engine import admission, failures, loading
 from gpu_worker.engine.device import Device, release_cached_memory
 from gpu_worker.engine.model_cache import Entry, ModelCache
 from gpu_worker.engine.outbox import Outbox
@@ -44,6 +44,11 @@ class Lane:
         self._news = False  # since the last schedule: an arrival, a cancel or the close
         self._steps = 0
         self._ready_at: float | None = None
+        self._adapter: tuple[str, str] | None = None  # that is switched on
+        self._adapted_at: dict[tuple[str, str] | None, float] = {}  # when each was loaded
+        self._is_adapting = False
+        self._settled = threading.Event()  # the model is loaded, or will not be
+        self._runner: Runner | None = None  # of the lane's thread, while the model is loaded
         self._thread = threading.Thread(target=self._main, name=f"lane-{label}", daemon=True)
 
     # ------------------------------------------------------------ from other threads
@@ -74,6 +79,10 @@ class Lane:
         if waiting is not None:
             self._finish(waiting, Cancelled())
 
+    def wait_until_loaded(self) -> None:
+        """Or until the load has come to nothing."""
+        self._settled.wait()
+
     def close(self) -> None:
         """Only for an idle lane: returns when its model is dropped."""
         with self._changed:
@@ -84,7 +93,7 @@ class Lane:
     def pulse(self) -> LanePulse:
         with self._changed:
             active = len(self._inbox) + len(self._running)
-            return LanePulse(self.label, self._steps, active, exempt=self._ready_at is None)
+            return LanePulse(self.label, self._steps, active, exempt=self._ready_at is None or self._is_adapting)
 
     def _tell(self) -> None:
         self._news = True
@@ -105,6 +114,9 @@ class Lane:
         if execution.cancelled:
             raise Stopped(execution)
 
+    def ended(self, execution: Execution) -> None:
+        self._leave(execution)
+
     def rest(self, seconds: float) -> None:
         with self._changed:
             if not self._news and seconds > 0:
@@ -113,17 +125,19 @@ class Lane:
     # ------------------------------------------------------------ the lane's thread
 
     def _main(self) -> None:
-        runner = self._load()
+        runner = self._runner = self._load()
+        self._settled.set()
         if runner is None:
             return
         while self._wait_for_work():
+            self._gather(runner)
             batch = self._schedule(runner)
             if batch:
                 self._run(runner, batch)
-            self._postprocess(runner)
+            self._postprocess()
             self._steps += 1
         runner.close()
-        del runner
+        del runner, self._runner
         release_cached_memory()
 
     def _wait_for_work(self) -> bool:
@@ -132,17 +146,29 @@ class Lane:
                 self._changed.wait()
             return not self._closed
 
+    def _gather(self, runner: Runner) -> None:
+        """Where nobody can join a batch that runs, wait a moment for others; whoever waited already waits no more."""
+        wait = admission.batch_wait(runner, self._spec)
+        with self._changed:
+            while self._inbox and not self._running and not self._closed:
+                first = self._inbox[0]
+                left = first.submitted_at + wait - time.monotonic()
+                if left <= 0 or len(self._inbox) >= admission.limit(runner, self._spec, first):
+                    return
+                self._changed.wait(left)
+
     def _schedule(self, runner: Runner) -> list[Execution]:
         """Drop who was cancelled, take in who waits, and say who advances by one step."""
-        arrivals: list[Execution] = []
         with self._changed:
             self._news = False
-            limit = min(runner.max_concurrent, int(self._spec.options.get("max_concurrent", runner.max_concurrent)))
-            while self._inbox and len(self._running) < limit:
-                arrivals.append(self._inbox.popleft())
-                self._running.append(arrivals[-1])
+            arrivals = admission.choose(self._running, self._inbox, runner, self._spec)
+            for execution in arrivals:
+                self._inbox.remove(execution)
+            self._running += arrivals
+        self._adapt(runner, arrivals)
         for execution in arrivals:
-            self._begin(runner, execution)
+            if execution.outcome is None:
+                self._begin(runner, execution)
         for execution in self._running:
             if execution.cancelled and execution.outcome is None:
                 execution.outcome = runner.cancelled(execution)
@@ -150,7 +176,8 @@ class Lane:
 
     def _begin(self, runner: Runner, execution: Execution) -> None:
         execution.began_at = time.monotonic()
-        waited = max(0.0, (self._ready_at or 0.0) - execution.submitted_at)
+        ready_at = max(self._ready_at or 0.0, self._adapted_at.get(admission.adapted(execution), 0.0))
+        waited = max(0.0, ready_at - execution.submitted_at)
         self._outbox.send(PhaseChanged(execution.request.request_id, "inference", model_load_seconds=waited))
         try:
             runner.begin(execution)
@@ -182,16 +209,17 @@ class Lane:
                 self._relieve(again)
                 execution.outcome = failures.of_request(again)
 
-    def _postprocess(self, runner: Runner) -> None:
-        ended = [execution for execution in self._running if execution.outcome is not None]
-        if not ended:
-            return
+    def _postprocess(self) -> None:
+        for execution in [execution for execution in self._running if execution.outcome is not None]:
+            self._leave(execution)
+
+    def _leave(self, execution: Execution) -> None:
+        assert self._runner is not None
+        assert execution.outcome is not None
         with self._changed:
-            self._running = [execution for execution in self._running if execution.outcome is None]
-        for execution in ended:
-            runner.end(execution)
-            assert execution.outcome is not None
-            self._finish(execution, execution.outcome)
+            self._running.remove(execution)
+        self._runner.end(execution)
+        self._finish(execution, execution.outcome)
 
     def _finish(self, execution: Execution, outcome: Outcome) -> None:
         if execution.began_at is not None:
@@ -212,7 +240,7 @@ class Lane:
             if loaded is not None:
                 runner, memory_mib = loaded
                 self._cache.loaded(self._entry, memory_mib)
-                self._ready_at = time.monotonic()
+                self._bare_mib, self._ready_at = memory_mib, time.monotonic()
                 return runner
             with self._changed:  # somebody may have come just now
                 self._closed = not self._inbox
@@ -230,6 +258,34 @@ class Lane:
             self._finish(execution, failures.of_load(self._spec, error))
         traceback.clear_frames(error.__traceback__)
         release_cached_memory()
+
+    def _adapt(self, runner: Runner, arrivals: Sequence[Execution]) -> None:
+        """All of them want the same adapter, and nobody runs with another."""
+        if not arrivals or admission.adapted(arrivals[0]) == self._adapter:
+            return
+        wanted, spec, before = admission.adapted(arrivals[0]), arrivals[0].request.model, set(self._entry.adapters)
+        self._is_adapting = True
+        try:
+            adapters = loading.adapt(runner, spec, self._device, lambda mib: self._widen(arrivals, mib), self._relieve)
+        except Exception as error:  # noqa: BLE001  whatever the library says goes to those who want this adapter
+            self._cache.adapted(self._entry, self._bare_mib, self._entry.adapters)  # what was reserved for it
+            for execution in arrivals:
+                execution.outcome = failures.of_load(spec, error)
+            return
+        finally:
+            self._is_adapting = False
+        self._adapter = wanted
+        self._cache.adapted(self._entry, self._bare_mib, adapters)
+        if spec.adapter and spec.name not in before:
+            self._adapted_at[wanted] = time.monotonic()
+
+    def _widen(self, waiting: Sequence[Execution], memory_mib: int) -> None:
+        """Idle models go for an adapter. Models at work are not waited for, or two that want one could wait for each
+        other: so little comes out of the share that is left for activations.
+        """
+        for execution in waiting:
+            self._outbox.send(PhaseChanged(execution.request.request_id, "loading_model"))
+        self._cache.reserve(self._entry, self._entry.memory_mib + memory_mib, abandoned=lambda: True)
 
     def _make_room(self, memory_mib: int) -> bool:
         return self._cache.reserve(self._entry, memory_mib, self._abandoned)

@@ -29,6 +29,35 @@ def load(
     return runner, _set_up(runner, spec, device)
 
 
+def adapt(
+    runner: Runner,
+    spec: ModelSpec,
+    device: Device,
+    make_room: Callable[[int], None],
+    relieve: Callable[[Exception], bool],
+) -> dict[str, int]:
+    """Switch a loaded model to this adapter, or to none: the MiB of all adapters that it bears now, by name.
+
+    Raises whatever the library raises, and nothing has changed then.
+    """
+    needed = runner.adapter_mib(spec, device)
+    if needed:
+        make_room(needed)
+    try:
+        return _adapt(runner, spec, needed)
+    except Exception as error:
+        if not relieve(error):
+            raise
+    return _adapt(runner, spec, needed)
+
+
+def _adapt(runner: Runner, spec: ModelSpec, memory_mib: int) -> dict[str, int]:
+    if not memory_mib:
+        return runner.adapt(spec, 0)  # a switch loads nothing and waits for nobody
+    with preload.LOADING:
+        return runner.adapt(spec, memory_mib)
+
+
 def _create(spec: ModelSpec) -> Runner:
     if not registry.needs_libraries(spec):
         return registry.create(spec)

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 
@@ -15,7 +16,18 @@ from gpu_worker.engine import preload
 from gpu_worker.engine.lane import Lane
 from gpu_worker.engine.model_cache import Entry, ModelCache
 from gpu_worker.engine.outbox import PROGRESS_INTERVAL, Outbox
-from gpu_worker.engine.protocol import PULSE_INTERVAL, Cancel, Checked, Command, ModelSpec, Pulse, Ready, Report, Submit
+from gpu_worker.engine.protocol import (
+    PULSE_INTERVAL,
+    Cancel,
+    Checked,
+    Command,
+    Load,
+    ModelSpec,
+    Pulse,
+    Ready,
+    Report,
+    Submit,
+)
 from gpu_worker.engine.self_check import SelfCheck
 from gpu_worker.runners import registry
 from gpu_worker.runners.base import Execution
@@ -54,20 +66,39 @@ class Engine:
             case Cancel(request_id):
                 for lane in self._cache.lanes():
                     lane.cancel(request_id)
+            case Load(models):
+                threading.Thread(target=self._warm_up, args=(models,), name="warm-up", daemon=True).start()
 
     def _submit(self, request: Submit) -> None:
         spec = registry.model_of(request)
         execution = Execution(request)
         while True:  # a lane that closed between pin and add is no longer in the cache: the next pin makes a new one
-            entry = self._cache.pin(_key(spec), lambda: self._entry(spec))
+            entry = self._pin(spec)
             if entry.lane.add(execution):
                 return
             self._cache.unpin(entry)
 
+    def _warm_up(self, models: Sequence[ModelSpec]) -> None:
+        """One after the other, and none of them goes for the next: what does not fit is left for its first request."""
+        entries = []
+        for spec in models:
+            entries.append(self._pin(spec))
+            entries[-1].lane.wait_until_loaded()
+        for entry in entries:
+            self._cache.unpin(entry)
+
+    def _pin(self, spec: ModelSpec) -> Entry[Lane]:
+        entry = self._cache.pin(_key(spec), lambda: self._entry(spec))
+        if not spec.adapter:  # as the catalogue says now
+            entry.keep_alive_seconds, entry.pinned = spec.keep_alive_seconds, spec.pinned
+        return entry
+
     def _entry(self, spec: ModelSpec) -> Entry[Lane]:
         self._lanes_made += 1
-        entry: Entry[Lane] = Entry(spec.name, spec.keep_alive_seconds, last_used=time.monotonic())
-        entry.lane = Lane(f"{spec.name}#{self._lanes_made}", spec, entry, self._cache, self._outbox, self._device)
+        entry: Entry[Lane] = Entry(
+            spec.lane_name, spec.keep_alive_seconds, time.monotonic(), spec.task_type, spec.pinned
+        )
+        entry.lane = Lane(f"{spec.lane_name}#{self._lanes_made}", spec, entry, self._cache, self._outbox, self._device)
         entry.lane.start()
         return entry
 
@@ -101,6 +132,9 @@ class Engine:
 
 def _key(spec: ModelSpec) -> str:
     """Two requests share a loaded model if all that decides what is loaded is equal."""
-    identity = asdict(spec)
-    del identity["keep_alive_seconds"]
+    identity = {**asdict(spec), "name": spec.lane_name}
+    for mere_wish in ("keep_alive_seconds", "pinned", "base", "adapter"):
+        del identity[mere_wish]
+    if registry.needs_libraries(spec):  # otherwise memory is all that there is to a model
+        del identity["memory_mib"]
     return json.dumps(identity, sort_keys=True, default=str)

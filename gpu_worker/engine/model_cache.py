@@ -33,11 +33,19 @@ class Entry(Generic[L]):
     name: str
     keep_alive_seconds: float | None
     last_used: float
+    task_type: str = ""
+    pinned: bool = False  # stays loaded, whoever needs room; `pins` are of requests
     pins: int = 0  # requests that wait for it or run on it
     memory_mib: int = 0
     holds: bool = False  # its memory is reserved
     loaded: bool = False
+    adapters: dict[str, int] = field(default_factory=dict)  # MiB by the adapted model's name; within memory_mib
     lane: L = field(init=False)
+
+    @property
+    def idle(self) -> bool:
+        """It may go."""
+        return self.loaded and not self.pins and not self.pinned
 
 
 class ModelCache(Generic[L]):
@@ -66,13 +74,15 @@ class ModelCache(Generic[L]):
     def reserve(self, entry: Entry[L], memory_mib: int, abandoned: Callable[[], bool]) -> bool:
         """Make room, closing idle models, the least recently used first; wait while all that is loaded is busy.
 
+        `memory_mib`: all that the entry needs, with what it may hold already.
         False if nobody wants it any more. Raises ModelTooBig.
         """
         if memory_mib > self._budget_mib:
             raise ModelTooBig(f"needs {memory_mib} MiB; models may take {self._budget_mib} MiB on this device")
         while True:
             with self._changed:
-                if self._has_room(memory_mib):
+                self._refuse_beside_pinned(entry, memory_mib)
+                if self._has_room(entry, memory_mib):
                     entry.memory_mib, entry.holds = memory_mib, True
                     return True
                 idle = self._take_idle()
@@ -87,6 +97,12 @@ class ModelCache(Generic[L]):
         """It is warm now, and this is what it really takes."""
         with self._changed:
             entry.memory_mib, entry.loaded, entry.last_used = memory_mib, True, self._clock()
+            self._changed.notify_all()
+
+    def adapted(self, entry: Entry[L], bare_mib: int, adapters: dict[str, int]) -> None:
+        """It bears these adapters now."""
+        with self._changed:
+            entry.adapters, entry.memory_mib = adapters, bare_mib + sum(adapters.values())
             self._changed.notify_all()
 
     def forget(self, entry: Entry[L]) -> None:
@@ -106,12 +122,15 @@ class ModelCache(Generic[L]):
             self._close(idle)
 
     def warm(self) -> tuple[WarmModel, ...]:
-        """By name, as the catalogue knows them; variants of one name are added up."""
-        memory: dict[str, int] = {}
+        """As the catalogue knows them; variants of one name are added up."""
+        memory: dict[tuple[str, str], int] = {}
         for entry in self._snapshot():
             if entry.loaded:
-                memory[entry.name] = memory.get(entry.name, 0) + entry.memory_mib
-        return tuple(WarmModel(name, mib) for name, mib in memory.items())
+                bare = entry.memory_mib - sum(entry.adapters.values())
+                for name, mib in ((entry.name, bare), *entry.adapters.items()):
+                    key = (name, entry.task_type)
+                    memory[key] = memory.get(key, 0) + mib
+        return tuple(WarmModel(name, mib, task_type) for (name, task_type), mib in memory.items())
 
     def lanes(self) -> list[L]:
         return [entry.lane for entry in self._snapshot()]
@@ -120,9 +139,19 @@ class ModelCache(Generic[L]):
         with self._changed:
             return list(self._entries.values())
 
-    def _has_room(self, memory_mib: int) -> bool:
-        holding = [entry for entry in (*self._entries.values(), *self._leaving) if entry.holds]
+    def _has_room(self, newcomer: Entry[L], memory_mib: int) -> bool:
+        holding = [
+            entry for entry in (*self._entries.values(), *self._leaving) if entry.holds and entry is not newcomer
+        ]
         return len(holding) < MAX_MODELS and sum(e.memory_mib for e in holding) + memory_mib <= self._budget_mib
+
+    def _refuse_beside_pinned(self, entry: Entry[L], memory_mib: int) -> None:
+        """What is pinned never goes, so waiting for it would be in vain."""
+        pinned = [e for e in self._entries.values() if e.pinned and e.holds and e is not entry]
+        left = self._budget_mib - sum(other.memory_mib for other in pinned)
+        if memory_mib > left:
+            names = ", ".join(sorted(other.name for other in pinned))
+            raise ModelTooBig(f"needs {memory_mib} MiB; beside the pinned {names} models may take {left} MiB")
 
     def _take_idle(self, expired_at: float | None = None) -> Entry[L] | None:
         """Take the least recently used idle entry out of the table: from now on nobody can pin it."""
@@ -130,7 +159,7 @@ class ModelCache(Generic[L]):
             idle = [
                 (entry.last_used, key)
                 for key, entry in self._entries.items()
-                if entry.loaded and not entry.pins and (expired_at is None or _expired(entry, expired_at))
+                if entry.idle and (expired_at is None or _expired(entry, expired_at))
             ]
             if not idle:
                 return None

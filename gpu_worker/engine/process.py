@@ -14,12 +14,12 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from gpu_worker.engine.protocol import Cancel, Command, Report, Submit
+from gpu_worker.engine.protocol import Cancel, Command, Load, ModelSpec, Report, Submit
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,10 @@ class EngineProcess:
     def cancel(self, request_id: str) -> None:
         """Raises EngineGone."""
         self._send(Cancel(request_id))
+
+    def load(self, models: Sequence[ModelSpec]) -> None:
+        """Raises EngineGone."""
+        self._send(Load(tuple(models)))
 
     def kill(self) -> None:
         """Everything dies at once: the engine, whatever it started, however it hid. Returns without waiting."""

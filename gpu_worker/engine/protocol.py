@@ -26,8 +26,16 @@ class ModelSpec:
     revision: str | None = None
     dtype: str = "auto"  # auto, float32, float16, bfloat16
     memory_mib: int = 0  # estimate; 0 means: read it from the safetensors headers
+    pinned: bool = False  # once loaded it makes room for no other
     keep_alive_seconds: float | None = None  # idle time after which it is unloaded; None keeps it until room is needed
     options: dict[str, Any] = field(default_factory=dict)  # runner specific, from the catalogue
+    base: str = ""  # of an adapted model: the name of the one whose weights it shares, which `source` holds
+    adapter: str = ""  # hub id or absolute folder of a LoRA adapter
+
+    @property
+    def lane_name(self) -> str:
+        """Of the model whose weights are loaded."""
+        return self.base or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,14 @@ class Cancel:
     request_id: str
 
 
-Command = Submit | Cancel  # the end of the stream means: stop
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Make these models warm, in this order, as far as they fit together; requests go on meanwhile."""
+
+    models: tuple[ModelSpec, ...]
+
+
+Command = Submit | Cancel | Load  # the end of the stream means: stop
 
 
 # ---------------------------------------------------------------- engine → worker
@@ -158,7 +173,8 @@ class Finished:
 @dataclass(frozen=True, slots=True)
 class WarmModel:
     name: str
-    memory_mib: int
+    memory_mib: int  # as measured
+    task_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

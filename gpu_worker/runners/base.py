@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,14 +66,18 @@ class Control(Protocol):
     def tick(self, execution: Execution) -> None:
         """A sign of life between two steps; raises Stopped as `checkpoint` does."""
 
+    def ended(self, execution: Execution) -> None:
+        """Report an outcome at once, while others of the batch go on; its `state` is gone then."""
+
     def rest(self, seconds: float) -> None:
         """Sleep, but less long if a request comes or is cancelled meanwhile."""
 
 
 class Runner(ABC):
-    """Loaded once by `setup`, then called by one thread only."""
+    """Loaded once by `setup`, then called by one thread only. Models that differ by their adapter share one."""
 
     max_concurrent = 1  # executions that run() takes together; the catalogue's options may lower it
+    gathers = False  # run() goes to the end, so whoever comes a moment too late waits for the next batch
 
     def memory_mib(self, spec: ModelSpec, device: Device) -> int:
         """What the model will take, known before it is loaded. May download. Raises ModelRefused."""
@@ -82,6 +86,31 @@ class Runner(ABC):
     @abstractmethod
     def setup(self, spec: ModelSpec, device: Device) -> int:
         """Load the model; returns the memory it takes, in MiB. Raises whatever the library raises."""
+
+    def adapter_mib(self, spec: ModelSpec, device: Device) -> int:
+        """What this model's adapter will take beside the weights; 0 if it is loaded. Raises ModelRefused."""
+        if spec.adapter:
+            raise ModelRefused("models of this kind take no adapter")
+        return 0
+
+    def adapt(self, spec: ModelSpec, memory_mib: int) -> dict[str, int]:
+        """Switch to this model's adapter, or to none; returns the MiB of all that are loaded, by their models' names.
+
+        Called when nothing runs, after adapter_mib(). Raises whatever the library raises, and has loaded nothing then.
+        """
+        return {}
+
+    def company(self, execution: Execution) -> Hashable:
+        """Only executions that answer the same run together. Read from the request alone."""
+        return None
+
+    def most(self, execution: Execution) -> int:
+        """How many like this one run() takes together."""
+        return self.max_concurrent
+
+    def takes_less(self, execution: Execution) -> bool:
+        """Memory ran out with this one alone: do it in smaller pieces from now on. False if it is all one piece."""
+        return False
 
     def begin(self, execution: Execution) -> None:  # noqa: B027  most kinds have nothing to prepare
         """Take one in. Raises InvalidInput for what only the model can know, as its context length."""

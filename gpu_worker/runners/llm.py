@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gpu_worker.engine.device import Device
 from gpu_worker.engine.protocol import Cancelled, Completed, Failed, ModelSpec, Usage
+from gpu_worker.runners.adapters import TransformersBearer
 from gpu_worker.runners.base import Control, Execution, InvalidInput
 from gpu_worker.runners.decoding import memory
 from gpu_worker.runners.decoding.choice import decoder_for
@@ -54,6 +55,7 @@ class LanguageModelRunner(PretrainedRunner):
     def setup(self, spec: ModelSpec, device: Device) -> int:
         self.tokenizer = self.load_companion(AutoTokenizer)
         self.model = self.load(AutoModelForCausalLM)
+        self.takes_adapters(TransformersBearer(self.model), spec)
         self.end_tokens = _end_tokens(self.model, self.tokenizer)
         self.context_length = _context_length(spec, self.model, self.tokenizer)
         self.decoder = decoder_for(self.model, spec, device, self.context_length)

@@ -11,6 +11,7 @@ import torch
 from gpu_worker.engine.device import MIB, Device
 from gpu_worker.engine.protocol import ModelSpec
 from gpu_worker.runners import sources
+from gpu_worker.runners.adapters import MAX_ADAPTERS, Adapters, Bearer
 from gpu_worker.runners.base import Execution, Runner
 
 SEEDS = 2**32  # a seed drawn by us is below this
@@ -19,11 +20,27 @@ SEEDS = 2**32  # a seed drawn by us is below this
 class PretrainedRunner(Runner):
     checkpoint: sources.Checkpoint
     device: torch.device
+    adapters: Adapters | None = None
 
     def memory_mib(self, spec: ModelSpec, device: Device) -> int:
         self.device = torch.device(device.type)
         self.checkpoint = self.locate(spec, device)
         return self.checkpoint.memory_mib
+
+    def adapter_mib(self, spec: ModelSpec, device: Device) -> int:
+        if self.adapters is None:
+            return super().adapter_mib(spec, device)
+        return self.adapters.needed_mib(spec, device, self.checkpoint.dtype) if spec.adapter else 0
+
+    def adapt(self, spec: ModelSpec, memory_mib: int) -> dict[str, int]:
+        if self.adapters is None:
+            return {}
+        self.adapters.use(spec, memory_mib)
+        return self.adapters.memory_mib()
+
+    def takes_adapters(self, bearer: Bearer, spec: ModelSpec) -> None:
+        """Said by the setup of a kind that can."""
+        self.adapters = Adapters(bearer, int(spec.options.get("max_adapters", MAX_ADAPTERS)))
 
     def locate(self, spec: ModelSpec, device: Device) -> sources.Checkpoint:
         return sources.locate(spec, device)

@@ -5,7 +5,7 @@ Thread-local, so lanes that draw at the same time do not touch each other's, nor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -31,6 +31,9 @@ DRAWING: frozenset[Callable[..., Any]] = frozenset(
 )
 
 
+SAMPLING = frozenset({torch.multinomial, torch.Tensor.multinomial})
+
+
 class SeededNoise(TorchFunctionMode):
     """`with SeededNoise(seed): model(...)` draws the same numbers whenever it runs, whatever runs beside it."""
 
@@ -51,6 +54,26 @@ class SeededNoise(TorchFunctionMode):
         if device not in self._generators:
             self._generators[device] = torch.Generator(device).manual_seed(self._seed)
         return self._generators[device]
+
+
+class SeededRows(SeededNoise):
+    """The same for a batch: what is sampled for a row comes from that row's own numbers, whoever its neighbours are."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        super().__init__(seeds[0])
+        self._rows = [SeededNoise(seed) for seed in seeds]
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func not in SAMPLING or (kwargs or {}).get("generator") is not None:
+            return super().__torch_function__(func, types, args, kwargs)
+        weights, rest = args[0], args[1:]
+        drawn = [
+            func(weights[number : number + 1], *rest, **(kwargs or {}), generator=row._generator(weights.device))
+            for number, row in enumerate(self._rows)
+        ]
+        return torch.cat(drawn)
 
 
 def _device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.device:

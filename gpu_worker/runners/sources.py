@@ -10,7 +10,7 @@ import math
 import struct
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,25 @@ def locate(spec: ModelSpec, device: Device, download: Callable[[ModelSpec], str]
         stored.update(_elements(path))
     dtype = _dtype(spec, device, stored)
     return Checkpoint(folder, dtype, spec.memory_mib or _memory_mib(stored, dtype))
+
+
+def locate_adapter(spec: ModelSpec) -> Path:
+    """The folder of the model's adapter, downloaded if it is on a hub. Raises ModelRefused, or the hub's own errors."""
+    adapter = replace(spec, source=spec.adapter, revision=spec.options.get("adapter_revision"))
+    folder = Path(spec.adapter)
+    if folder.is_absolute() and not folder.is_dir():
+        raise ModelRefused(f"there is no folder {folder}")
+    folder = folder if folder.is_absolute() else Path(_download_snapshot(adapter))
+    inspect(folder)
+    return folder
+
+
+def weights_mib(folder: Path, dtype: str) -> int:
+    """What the weights in a folder take, and no more than they."""
+    stored = Counter[str]()
+    for path in weight_files(folder, None):
+        stored.update(_elements(path))
+    return math.ceil(_bytes(stored, dtype) / MIB)
 
 
 def inspect(folder: Path) -> None:
@@ -117,7 +136,10 @@ def _dtype(spec: ModelSpec, device: Device, stored: Counter[str]) -> str:
 
 
 def _memory_mib(stored: Counter[str], dtype: str) -> int:
+    return math.ceil(_bytes(stored, dtype) * RUNTIME_FACTOR / MIB)
+
+
+def _bytes(stored: Counter[str], dtype: str) -> int:
     """Floats take the dtype they are loaded in, everything else stays as it is."""
     width = 4 if dtype == "float32" else 2
-    size = sum(count * (width if name in FLOATS else OTHER_BYTES.get(name, 1)) for name, count in stored.items())
-    return math.ceil(size * RUNTIME_FACTOR / MIB)
+    return sum(count * (width if name in FLOATS else OTHER_BYTES.get(name, 1)) for name, count in stored.items())

@@ -34,7 +34,9 @@ class Machine:
 
     def __init__(self, view: WorkerView) -> None:
         self.name, self.slots, self.free = view.name, view.slots, view.free_slots
-        self.loaded = {model.name: model.memory_mib for model in view.warm}
+        self.loaded: dict[str, int] = {}
+        for model in view.warm:  # two task types may each have one of that name
+            self.loaded[model.name] = self.loaded.get(model.name, 0) + model.memory_mib
         self.at_work = {busy.model for busy in view.busy}
         self.ends = sorted(busy.seconds_left for busy in view.busy)  # a heap: when its slots become free
         self.tells_memory = view.memory_total_mib > 0

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -52,6 +53,7 @@ def test_every_kind_completes_and_a_seed_repeats_itself(
 
 
 def test_kinds_run_side_by_side(gpu_engine: Harness, models: Models, given: dict[str, str]) -> None:
+    models = {kind: replace(model, options={"max_concurrent": 1}) for kind, model in models.items()}
     alone = {kind: outputs(gpu_engine.completed(models[kind], given, **PARAMETERS[kind])) for kind in PARAMETERS}
     ids = [(kind, gpu_engine.submit(models[kind], given, **PARAMETERS[kind])) for kind in [*PARAMETERS] * 4]
     for kind, request_id in ids:
@@ -65,3 +67,18 @@ def test_a_cancel_stops_an_image_between_two_steps(gpu_engine: Harness, models: 
     gpu_engine.progressed(request_id)
     gpu_engine.process.cancel(request_id)
     assert isinstance(gpu_engine.outcome(request_id), Cancelled)
+
+
+def test_images_drawn_together_look_alike_alone(gpu_engine: Harness, models: Models, given: dict[str, str]) -> None:
+    """On average: convolutions of other batch sizes may take other, less exact ways through the GPU."""
+
+    def pixels(outcome: Any) -> Any:
+        assert isinstance(outcome, Completed), outcome
+        return np.asarray(Image.open(outcome.files[0].path), dtype=np.int16)
+
+    seeds = range(4)
+    alone = [pixels(gpu_engine.run(models["image"], given, **PARAMETERS["image"] | {"seed": n})) for n in seeds]
+    together = replace(models["image"], options={"batch_wait_ms": 60_000, "max_concurrent": len(seeds)})
+    ids = [gpu_engine.submit(together, given, **PARAMETERS["image"] | {"seed": n}) for n in seeds]
+    for request_id, expected in zip(ids, alone, strict=True):
+        assert np.abs(pixels(gpu_engine.outcome(request_id)) - expected).mean() <= 1

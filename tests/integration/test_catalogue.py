@@ -8,6 +8,7 @@ import pytest
 
 from workers_app import catalogue
 from workers_app.catalogue import CatalogueError
+from workers_app.learning import learn
 from workers_app.models import Model, TaskType
 
 CHAT = '[[model]]\nname = "chat"\ntask_type = "llm"\nsource = "org/chat"\n'
@@ -79,3 +80,63 @@ def test_a_row_that_an_operator_added_is_left_alone_and_stays_the_default(tmp_pa
     mine.refresh_from_db()
     assert mine.is_default
     assert not Model.objects.get(name="chat").is_default
+
+
+ADAPTED = """
+[[model]]
+name = "pirate"
+task_type = "llm"
+base = "chat"
+adapter = "./pirate"
+"""
+
+
+def test_an_adapted_model_has_all_that_it_does_not_say_from_its_base(tmp_path):
+    (tmp_path / "pirate").mkdir()
+    limits = 'revision = "abc"\n[model.limits]\nmax_new_tokens = 9\n'
+    _, entry = catalogue.read(write(tmp_path, CHAT + limits + ADAPTED))
+    assert (entry["source"], entry["revision"], entry["limits"]) == ("org/chat", "abc", {"max_new_tokens": 9})
+    assert (entry["base"], entry["adapter"]) == ("chat", str(tmp_path / "pirate"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (("./pirate", "./nowhere"), "adapter: source: there is no folder"),
+        (('base = "chat"\n', ""), "base and adapter belong together"),
+        (('base = "chat"', 'base = "other"'), "this file has no llm model other"),
+        (('base = "chat"', 'base = "chat"\ndtype = "float16"'), "dtype is the base's"),
+    ],
+)
+def test_a_mistake_in_an_adapted_model_is_named(tmp_path, changed, message):
+    (tmp_path / "pirate").mkdir()
+    with pytest.raises(CatalogueError, match=message):
+        catalogue.read(write(tmp_path, CHAT + ADAPTED.replace(*changed)))
+
+
+def test_speech_has_no_adapters(tmp_path):
+    text = (CHAT + ADAPTED.replace("./pirate", "org/pirate")).replace('"llm"', '"tts"')
+    with pytest.raises(CatalogueError, match="adapters are for llm and stable_diffusion"):
+        catalogue.read(write(tmp_path, text))
+
+
+@pytest.mark.django_db
+def test_what_workers_measured_is_kept_until_another_model_has_the_name(tmp_path):
+    catalogue.sync(write(tmp_path, CHAT))
+    learn([{"task_type": "llm", "name": "chat", "memory_mib": 70}])
+    catalogue.sync(write(tmp_path, CHAT + "default = true\n"))
+    assert Model.objects.get(name="chat").measured_mib == 70
+    catalogue.sync(write(tmp_path, CHAT + 'revision = "abc"\n'))
+    assert Model.objects.get(name="chat").measured_mib == 0
+
+
+@pytest.mark.django_db
+def test_the_least_that_any_worker_needed_is_learnt_unless_an_operator_says_otherwise(tmp_path):
+    catalogue.sync(write(tmp_path, CHAT))
+    for mib in (70, 90, 60, 80):
+        learn([{"task_type": "llm", "name": "chat", "memory_mib": mib}, {"name": "simulated", "memory_mib": 5}])
+    learn([{"task_type": "tts", "name": "chat", "memory_mib": 1}, {"task_type": "llm", "name": "x", "memory_mib": 1}])
+    row = Model.objects.get(name="chat")
+    assert (row.measured_mib, row.needs_mib) == (60, 60)
+    catalogue.sync(write(tmp_path, CHAT + "memory_mib = 500\n"))
+    assert Model.objects.get(name="chat").needs_mib == 500

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gpu_worker.engine.process import EngineGone
-from gpu_worker.engine.protocol import Completed, Finished, Submit
+from gpu_worker.engine.protocol import Completed, Finished, ModelSpec, Submit
 from gpu_worker.engine_keeper import EngineDied, EngineKeeper
 from tests.integration.engine.harness import TEXT, wait_until
 
@@ -122,3 +122,18 @@ def test_one_that_was_killed_for_its_own_sake_is_alone_to_blame(keeper: Keeper) 
     keeper.keeper.kill("it did not stop", frozenset({"guilty"}))
     death = keeper.end("neighbour")
     assert (death.blamed, death.alone) == (frozenset({"guilty"}), True)
+
+
+def test_each_new_engine_loads_what_it_is_told_to(tmp_path: Path) -> None:
+    spec = ModelSpec("wanted", "llm", "simulated", memory_mib=7, options={"load_seconds": 0.0})
+    keeper = EngineKeeper(60.0, {"ENGINE_PRELOAD": "0"}, to_load=lambda: [spec])
+    keeper.start()
+    try:
+        wanted = [{"name": "wanted", "memory_mib": 7, "task_type": "llm"}]
+        wait_until(lambda: keeper.facts().warm_models == wanted, 60)
+        assert keeper._life is not None
+        keeper._life.process.kill()
+        wait_until(lambda: keeper.restarts == 1)
+        wait_until(lambda: keeper.state() == "ready" and keeper.facts().warm_models == wanted, 60)
+    finally:
+        keeper.stop()

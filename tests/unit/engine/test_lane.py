@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+import pytest
+
 from gpu_worker.engine.protocol import Cancelled, Completed, Failed, PhaseChanged, Progress
 from gpu_worker.runners.base import Control, Execution, InvalidInput, ModelRefused
 from tests.unit.engine.scripted import SPEC, Bench, ScriptedRunner, complete, idle, wait_until
@@ -299,3 +301,102 @@ def test_progress_is_told_before_the_end(bench: Bench, runner: ScriptedRunner) -
     told = [report for report in bench.reports.all if isinstance(report, Progress)]
     assert "".join(progress.text_delta for progress in told) == "so it goes"
     assert told[-1].fraction == 1.0
+
+
+# ---------------------------------------------------------------- who runs together
+
+
+def kinds(runner: ScriptedRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first letter of a request's id says with whom it can run."""
+    monkeypatch.setattr(runner, "company", lambda execution: execution.request.request_id[0], raising=False)
+
+
+def test_only_those_that_fit_together_run_together(
+    bench: Bench, runner: ScriptedRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds(runner, monkeypatch)
+    loaded = threading.Event()
+    runner.load = lambda: loaded.wait(5)
+    names = ["a1", "b1", "a2", "b2", "a3"]
+    for name in names:
+        bench.submit(name)
+    loaded.set()
+    for name in names:
+        assert isinstance(bench.reports.outcome(name), Completed)
+    assert runner.batches == [["a1", "a2", "a3"], ["b1", "b2"]]
+
+
+def test_nobody_passes_one_that_waits_for_the_running_batch_to_end(
+    bench: Bench, runner: ScriptedRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds(runner, monkeypatch)
+    released = threading.Event()
+    runner.steps["a1"] = lambda execution, control: (
+        complete(execution, control) if released.is_set() else idle(execution, control)
+    )
+    bench.submit("a1")
+    wait_until(lambda: ["a1"] in runner.batches)
+    bench.submit("b1")
+    lane = bench.submit("a2")
+    seen = len(runner.batches)
+    wait_until(lambda: len(runner.batches) > seen + 2)
+    assert lane.pulse().active == 3
+    assert {tuple(batch) for batch in runner.batches} == {("a1",)}
+    released.set()
+    for name in ("a1", "b1", "a2"):
+        assert isinstance(bench.reports.outcome(name), Completed)
+    assert runner.batches[-2:] == [["b1"], ["a2"]]
+
+
+def test_a_batch_that_nobody_can_join_later_waits_for_company_until_it_is_full(
+    bench: Bench, runner: ScriptedRunner
+) -> None:
+    runner.gathers = True
+    patient = replace(SPEC, options={"batch_wait_ms": 60_000, "max_concurrent": 3})
+    for name in ("a", "b", "c"):
+        bench.submit(name, patient)
+    for name in ("a", "b", "c"):
+        assert isinstance(bench.reports.outcome(name), Completed)
+    assert runner.batches == [["a", "b", "c"]]
+
+
+def test_a_lone_request_waits_no_longer_than_the_catalogue_says(bench: Bench, runner: ScriptedRunner) -> None:
+    runner.gathers = True
+    bench.submit("warms it up", replace(SPEC, options={"batch_wait_ms": 0}))
+    assert isinstance(bench.reports.outcome("warms it up"), Completed)
+    bench.submit("lone", replace(SPEC, name="other", options={"batch_wait_ms": 20}))
+    outcome = bench.reports.outcome("lone")
+    assert isinstance(outcome, Completed)
+    assert outcome.inference_seconds < 5
+
+
+def test_one_that_is_cancelled_while_it_waits_for_company_is_gone_at_once(bench: Bench, runner: ScriptedRunner) -> None:
+    runner.gathers = True
+    lane = bench.submit("a", replace(SPEC, options={"batch_wait_ms": 60_000}))
+    lane.cancel("a")
+    assert isinstance(bench.reports.outcome("a"), Cancelled)
+    assert runner.batches == []
+
+
+def test_one_that_ends_early_does_not_wait_for_its_neighbours(bench: Bench, runner: ScriptedRunner) -> None:
+    told = threading.Event()
+    loaded = threading.Event()
+    runner.load = lambda: loaded.wait(5)
+
+    def end_early(execution: Execution, control: Control) -> None:
+        complete(execution, control)
+        control.ended(execution)
+
+    def wait_for_the_other(execution: Execution, control: Control) -> None:
+        assert told.wait(5)
+        complete(execution, control)
+
+    runner.steps = {"early": end_early, "late": wait_for_the_other}
+    bench.submit("early")
+    bench.submit("late")
+    loaded.set()
+    assert isinstance(bench.reports.outcome("early"), Completed)
+    told.set()
+    assert isinstance(bench.reports.outcome("late"), Completed)
+    assert runner.batches == [["early", "late"]]
+    assert runner.ended == ["early", "late"]

@@ -24,18 +24,18 @@ class Garage:
         self.now = 0.0
         self.cache: ModelCache[StandIn] = ModelCache(100, lambda: self.now)
 
-    def pin(self, name: str, keep_alive: float | None = None) -> Entry[StandIn]:
+    def pin(self, name: str, keep_alive: float | None = None, pinned: bool = False) -> Entry[StandIn]:
         def make() -> Entry[StandIn]:
-            entry: Entry[StandIn] = Entry(name, keep_alive, self.now)
+            entry: Entry[StandIn] = Entry(name, keep_alive, self.now, pinned=pinned)
             entry.lane = StandIn()
             return entry
 
         return self.cache.pin(name, make)
 
-    def load(self, name: str, mib: int, keep_alive: float | None = None) -> Entry[StandIn]:
+    def load(self, name: str, mib: int, keep_alive: float | None = None, pinned: bool = False) -> Entry[StandIn]:
         """Loaded and idle, last used now."""
         self.now += 1
-        entry = self.pin(name, keep_alive)
+        entry = self.pin(name, keep_alive, pinned)
         assert self.cache.reserve(entry, mib, lambda: False)
         self.cache.loaded(entry, mib)
         self.cache.unpin(entry)
@@ -182,3 +182,28 @@ def _entry(name: str) -> Entry[StandIn]:
     entry: Entry[StandIn] = Entry(name, None, 0.0)
     entry.lane = StandIn()
     return entry
+
+
+def test_a_pinned_model_stays_whoever_needs_room_and_however_long_it_is_idle(garage: Garage) -> None:
+    pinned = garage.load("pinned", 40, keep_alive=1, pinned=True)
+    idle = garage.load("idle", 40)
+    garage.load("new", 60)
+    garage.now += 100
+    garage.cache.expire()
+    garage.cache.evict_idle()
+    assert (pinned.lane.closed, idle.lane.closed) == (False, True)
+    assert garage.warm() == ["pinned"]
+
+
+def test_what_cannot_fit_beside_the_pinned_ones_is_refused_with_their_names(garage: Garage) -> None:
+    garage.load("pinned", 40, pinned=True)
+    with pytest.raises(ModelTooBig, match="beside the pinned pinned models may take 60 MiB"):
+        garage.load("big", 61)
+    garage.load("fits", 60)
+
+
+def test_models_of_two_task_types_may_have_one_name(garage: Garage) -> None:
+    for task_type in ("llm", "tts"):
+        entry = garage.load(task_type, 10)
+        entry.name, entry.task_type = "same", task_type
+    assert garage.cache.warm() == (WarmModel("same", 10, "llm"), WarmModel("same", 10, "tts"))
