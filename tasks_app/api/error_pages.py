@@ -10,7 +10,7 @@ from django.views import defaults
 from tasks_app.api.errors import envelope
 from tasks_app.api.renderers import to_json
 
-API = re.compile(r"/(tasks|artifacts|models|workers|queues|organizations|schema|healthz|readyz)(/|\Z)")
+API = re.compile(r"/(tasks|artifacts|models|workers|queues|organizations|schema|healthz|readyz|v1)(/|\Z)")
 
 
 def _json(request: HttpRequest, status: int, message: str) -> HttpResponse:

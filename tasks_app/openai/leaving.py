@@ -1,0 +1,70 @@
+"""What becomes of a task whose caller leaves: it is cancelled. Wraps `realtime.holding` where the server hands over.
+
+A view marks its request with the task that somebody is waiting for. A look that has begun is always finished, so that
+a task made by it is known here, however early the client left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from django.http import HttpRequest, HttpResponseBase
+
+from tasks_app import services
+from tasks_app.models import Task
+
+log = structlog.get_logger(__name__)
+Look = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+ROUTES = "/v1/"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaver:
+    """`by`: in whose name it is cancelled."""
+
+    task: Task
+    by: str
+
+
+def cancels(request: HttpRequest, task: Task, by: str) -> None:
+    """From now on a client that leaves before its answer cancels the task."""
+    request.leaver = Leaver(task, by)  # type: ignore[attr-defined]
+
+
+def cancel(leaver: Leaver) -> None:
+    """Reads and writes the database."""
+    services.cancel_many([leaver.task.pk], leaver.by)
+    log.info("caller_left", task_id=str(leaver.task.pk))
+
+
+async def answer(
+    request: HttpRequest,
+    look: Look,
+    hold: Callable[[HttpRequest, Look], Awaitable[HttpResponseBase]],
+    cancel_on_thread: Callable[[Leaver], Awaitable[None]],
+) -> HttpResponseBase:
+    """What `hold` says of these looks. Called for every request, so the others pass at no cost."""
+    if not request.path.startswith(ROUTES):
+        return await hold(request, look)
+    try:
+        return await hold(request, _finishing(look))
+    except asyncio.CancelledError:
+        leaver: Leaver | None = getattr(request, "leaver", None)
+        if leaver is not None:
+            await cancel_on_thread(leaver)
+        raise
+
+
+def _finishing(look: Look) -> Look:
+    async def finished(request: HttpRequest) -> HttpResponseBase:
+        looking = asyncio.ensure_future(look(request))
+        try:
+            return await asyncio.shield(looking)
+        except asyncio.CancelledError:
+            await asyncio.wait([looking])
+            raise
+
+    return finished

@@ -1,0 +1,23 @@
+"""The paths under /v1. A trailing slash is optional everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import URLPattern, re_path
+
+from tasks_app.openai.views.models import ModelsView, ModelView
+from tasks_app.openai.views.text import ChatCompletionsView, CompletionsView
+
+
+def _at(path: str, view: Any, name: str) -> URLPattern:
+    route: URLPattern = re_path(f"^v1/{path}/?$", view.as_view(), name=name)
+    return route
+
+
+urlpatterns = [
+    _at("models", ModelsView, "openai-models"),
+    _at(r"models/(?P<model>[^\x00]+?)", ModelView, "openai-model"),
+    _at("chat/completions", ChatCompletionsView, "openai-chat-completions"),
+    _at("completions", CompletionsView, "openai-completions"),
+]
