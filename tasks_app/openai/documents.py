@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from tasks_app.api.documents.base import Decorator, call, errors
@@ -11,6 +12,8 @@ from tasks_app.api.shapes.base import Error
 from tasks_app.openai import shapes
 from tasks_app.openai.requests.chat import ChatRequest
 from tasks_app.openai.requests.completions import CompletionRequest
+from tasks_app.openai.requests.images import ImageRequest
+from tasks_app.openai.requests.speech import SpeechRequest
 
 OPENAI = "for OpenAI's clients"
 MODEL = OpenApiParameter("model", str, OpenApiParameter.PATH)
@@ -60,3 +63,15 @@ create_chat_completion = _held(
     {200: shapes.ChatCompletion},
 )
 create_completion = _held("openai_create_completion", "Text for a prompt", CompletionRequest, {200: shapes.Completion})
+create_image = _held("openai_create_image", "Images for a prompt", ImageRequest, {200: shapes.Images})
+read_image = call(
+    operation_id="openai_read_image",
+    tags=[OPENAI],
+    summary="An image at an address that an earlier call gave out",
+    parameters=[OpenApiParameter("token", str, OpenApiParameter.PATH)],
+    auth=[],
+    responses={(200, "image/*"): OpenApiTypes.BINARY, **errors(400, 404)},
+)
+create_speech = _held(
+    "openai_create_speech", "Speech for a text", SpeechRequest, {(200, "audio/*"): OpenApiTypes.BINARY}
+)

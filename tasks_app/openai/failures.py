@@ -39,6 +39,9 @@ class Failure:
         return body
 
 
+FILE_GONE = Failure(500, FailureCode.ARTIFACT_STORE_FAILED, "The file that the task made is gone.")
+
+
 def failure_of(task: Task) -> Failure:
     """Why a task that has ended has no result."""
     match task.status:

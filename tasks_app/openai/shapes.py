@@ -71,3 +71,22 @@ class Completion(s.Serializer[Any]):
     model = s.CharField()
     choices = TextChoice(many=True)
     usage = CompletionUsage()
+
+
+class Image(s.Serializer[Any]):
+    """Either of the two, as `response_format` says."""
+
+    b64_json = s.CharField(required=False)
+    url = s.CharField(required=False, help_text="Opens without a key, for an hour.")
+
+
+Images = type(
+    "Images",
+    (s.Serializer,),
+    {
+        "created": s.IntegerField(help_text="Unix time, in seconds."),
+        "data": Image(many=True),
+        "output_format": s.ChoiceField(["png", "webp", "jpeg"]),
+        "size": s.CharField(),
+    },
+)

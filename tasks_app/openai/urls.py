@@ -6,7 +6,9 @@ from typing import Any
 
 from django.urls import URLPattern, re_path
 
+from tasks_app.openai.views.images import ImageContentView, ImagesView
 from tasks_app.openai.views.models import ModelsView, ModelView
+from tasks_app.openai.views.speech import SpeechView
 from tasks_app.openai.views.text import ChatCompletionsView, CompletionsView
 
 
@@ -20,4 +22,7 @@ urlpatterns = [
     _at(r"models/(?P<model>[^\x00]+?)", ModelView, "openai-model"),
     _at("chat/completions", ChatCompletionsView, "openai-chat-completions"),
     _at("completions", CompletionsView, "openai-completions"),
+    _at("images/generations", ImagesView, "openai-images"),
+    _at(r"images/content/(?P<token>[^/\x00]+)", ImageContentView, "openai-image"),
+    _at("audio/speech", SpeechView, "openai-speech"),
 ]
