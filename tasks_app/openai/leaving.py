@@ -15,6 +15,8 @@ from django.http import HttpRequest, HttpResponseBase
 
 from tasks_app import services
 from tasks_app.models import Task
+from tasks_app.realtime import holding, live
+from tasks_app.realtime.changes import Changes
 
 log = structlog.get_logger(__name__)
 Look = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -40,21 +42,16 @@ def cancel(leaver: Leaver) -> None:
     log.info("caller_left", task_id=str(leaver.task.pk))
 
 
-async def answer(
-    request: HttpRequest,
-    look: Look,
-    hold: Callable[[HttpRequest, Look], Awaitable[HttpResponseBase]],
-    cancel_on_thread: Callable[[Leaver], Awaitable[None]],
-) -> HttpResponseBase:
-    """What `hold` says of these looks. Called for every request, so the others pass at no cost."""
+async def answer(request: HttpRequest, look: Look, watching: Changes) -> HttpResponseBase:
+    """What `holding` says. Called for every request, so the others pass at no cost."""
     if not request.path.startswith(ROUTES):
-        return await hold(request, look)
+        return await holding.answer(request, look, watching)
     try:
-        return await hold(request, _finishing(look))
+        return await holding.answer(request, _finishing(look), watching)
     except asyncio.CancelledError:
         leaver: Leaver | None = getattr(request, "leaver", None)
         if leaver is not None:
-            await cancel_on_thread(leaver)
+            await live.current.get().on_thread(cancel, leaver)
         raise
 
 

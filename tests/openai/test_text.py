@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import openai
 import pytest
 from openai import OpenAI
@@ -132,8 +134,6 @@ def test_input_that_only_the_model_can_refuse_is_a_bad_request(client: OpenAI) -
 
 
 def test_a_task_that_somebody_cancels_is_a_conflict(client: OpenAI, stack: Stack) -> None:
-    import threading
-
     caught: list[BaseException] = []
 
     def ask() -> None:
