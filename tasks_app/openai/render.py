@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from tasks_app.models import Task
-from tasks_app.openai.ids import CHAT, COMPLETION, shown
+from tasks_app.models import OpenAIFile, Task
+from tasks_app.openai.ids import CHAT, COMPLETION, FILE, shown
 from workers_app.models import Model, TaskType
 
 OWNER = "baton"
@@ -82,3 +82,17 @@ def listed(rows: list[dict[str, Any]], more: bool) -> dict[str, Any]:
     """A page as these clients turn them: by the id of its last row."""
     ends: Mapping[str, Any] = {"first_id": rows[0]["id"], "last_id": rows[-1]["id"]} if rows else {}
     return {"object": "list", "data": rows, "first_id": None, "last_id": None, **ends, "has_more": more}
+
+
+def file(row: OpenAIFile) -> dict[str, Any]:
+    return {
+        "id": shown(FILE, row.pk),
+        "object": "file",
+        "bytes": row.artifact.size_bytes,
+        "created_at": seconds(row.artifact.created_at),
+        "expires_at": seconds(row.artifact.expires_at) if row.artifact.expires_at else None,
+        "filename": row.filename,
+        "purpose": row.purpose,
+        "status": "processed",
+        "status_details": None,
+    }

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers as s
 
 from tasks_app.api.shapes.base import nullable
+
+
+def constant(value: str) -> Any:
+    """A class of its own, because a serializer copies its fields and forgets what was said of one."""
+    kind: type[s.CharField] = extend_schema_field({"type": "string", "const": value})(type("Is", (s.CharField,), {}))
+    return kind()
+
 
 FINISH_REASONS = ["stop", "length"]
 
 
 class OpenAIModel(s.Serializer[Any]):
     id = s.CharField()
-    object = s.ChoiceField(["model"])
+    object = constant("model")
     created = s.IntegerField(help_text="Unix time, in seconds.")
     owned_by = s.CharField()
 
 
 def page(name: str, of: type[s.Serializer[Any]], paged: bool = True) -> type[s.Serializer[Any]]:
     """A list as these clients read it. Its rows are in `data`, a name that serializers have for themselves."""
-    fields: dict[str, Any] = {"object": s.ChoiceField(["list"]), "data": of(many=True)}
+    fields: dict[str, Any] = {"object": constant("list"), "data": of(many=True)}
     if paged:
         fields |= {"first_id": nullable(s.CharField), "last_id": nullable(s.CharField), "has_more": s.BooleanField()}
     return type(name, (s.Serializer,), fields)
@@ -36,7 +44,7 @@ class CompletionUsage(s.Serializer[Any]):
 
 
 class AssistantMessage(s.Serializer[Any]):
-    role = s.ChoiceField(["assistant"])
+    role = constant("assistant")
     content = s.CharField()
     refusal = nullable(s.CharField, help_text="Always null.")
 
@@ -50,7 +58,7 @@ class ChatChoice(s.Serializer[Any]):
 
 class ChatCompletion(s.Serializer[Any]):
     id = s.CharField()
-    object = s.ChoiceField(["chat.completion"])
+    object = constant("chat.completion")
     created = s.IntegerField(help_text="Unix time, in seconds.")
     model = s.CharField()
     choices = ChatChoice(many=True)
@@ -66,7 +74,7 @@ class TextChoice(s.Serializer[Any]):
 
 class Completion(s.Serializer[Any]):
     id = s.CharField()
-    object = s.ChoiceField(["text_completion"])
+    object = constant("text_completion")
     created = s.IntegerField(help_text="Unix time, in seconds.")
     model = s.CharField()
     choices = TextChoice(many=True)
