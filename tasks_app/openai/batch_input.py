@@ -60,10 +60,6 @@ class Read:
     tasks: list[NewTask] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
-    @property
-    def files(self) -> list[str]:
-        return [stored.file for task in self.tasks for stored in task.input_artifacts]
-
 
 class _Refused(Exception):
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
@@ -71,8 +67,8 @@ class _Refused(Exception):
         self.code, self.message, self.param = code, message, param
 
 
-def read(identity: Identity, lines: Iterable[bytes], endpoint: str) -> Read:
-    """Images that requests hold are stored."""
+def read(identity: Identity, lines: Iterable[bytes], endpoint: str, files: list[str]) -> Read:
+    """`files` grows by the images that requests hold: they are stored."""
     found, names = Read(), set[str]()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -83,7 +79,9 @@ def read(identity: Identity, lines: Iterable[bytes], endpoint: str) -> Read:
         if len(found.problems) == LISTED:
             break
         try:
-            found.tasks.append(_task(identity, _request(line, endpoint, names), endpoint))
+            task = _task(identity, _request(line, endpoint, names), endpoint)
+            files += [stored.file for stored in task.input_artifacts]
+            found.tasks.append(task)
         except _Refused as error:
             found.problems.append(Problem(error.code, error.message, number, error.param))
     if not found.tasks and not found.problems:

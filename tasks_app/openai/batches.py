@@ -48,8 +48,6 @@ class Page:
 
 def create(identity: Identity, file: OpenAIFile, endpoint: str, metadata: dict[str, str]) -> Shown:
     """All of its requests as tasks, or, if one of them is wrong, a batch that has failed and says why."""
-    with artifacts.open_file(str(file.artifact.file.name)) as lines:
-        found = read(identity, lines, endpoint)
     row = OpenAIBatch(
         organization=identity.organization,
         user_id=identity.user_id,
@@ -58,17 +56,25 @@ def create(identity: Identity, file: OpenAIFile, endpoint: str, metadata: dict[s
         metadata=metadata,
         created_at=timezone.now(),
     )
-    if found.problems:
-        return _refuse(row, found)
-    with artifacts.discarded_on_failure(found.files), transaction.atomic():
-        row.batch = batches.submit(identity, NewBatch(metadata), found.tasks)
+    images: list[str] = []
+    with artifacts.discarded_on_failure(images):
+        with artifacts.open_file(str(file.artifact.file.name)) as lines:
+            found = read(identity, lines, endpoint, images)
+        if not found.problems:
+            return _take(identity, row, found)
+    artifacts.discard(images)
+    return _refuse(row, found)
+
+
+def _take(identity: Identity, row: OpenAIBatch, found: Read) -> Shown:
+    with transaction.atomic():
+        row.batch = batches.submit(identity, NewBatch(row.metadata), found.tasks)
         row.save(force_insert=True)
     hints.wake_scheduler()
     return Shown(row, batches.standing(row.batch))
 
 
 def _refuse(row: OpenAIBatch, found: Read) -> Shown:
-    artifacts.discard(found.files)
     row.problems = [asdict(problem) for problem in found.problems]
     row.outcome, row.closed_at = BatchOutcome.FAILED, row.created_at
     row.save(force_insert=True)

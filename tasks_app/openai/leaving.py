@@ -1,12 +1,14 @@
 """What becomes of a task whose caller leaves: it is cancelled. Wraps `realtime.holding` where the server hands over.
 
 A view marks its request with the task that somebody is waiting for. A look that has begun is always finished, so that
-a task made by it is known here, however early the client left.
+a task made by it is known here, however early the client left. And a look that fails because the database is away ends
+no wait: the task goes on, and a client that was told would send it again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ import structlog
 from django.http import HttpRequest, HttpResponseBase
 
 from tasks_app import services
+from tasks_app.api.errors import DatabaseAway
 from tasks_app.models import Task
 from tasks_app.realtime import holding, live
 from tasks_app.realtime.changes import Changes
@@ -59,9 +62,17 @@ def _finishing(look: Look) -> Look:
     async def finished(request: HttpRequest) -> HttpResponseBase:
         looking = asyncio.ensure_future(look(request))
         try:
-            return await asyncio.shield(looking)
+            response = await asyncio.shield(looking)
         except asyncio.CancelledError:
             await asyncio.wait([looking])
             raise
+        hold: holding.Hold | None = getattr(request, "hold", None)
+        if hold is not None and _may_look_again(response) and time.monotonic() < hold.until:
+            response.hold = hold  # type: ignore[attr-defined]
+        return response
 
     return finished
+
+
+def _may_look_again(response: HttpResponseBase) -> bool:
+    return response.status_code == DatabaseAway.status_code and response.headers.get("Retry-After") is not None

@@ -5,9 +5,12 @@ A client that leaves before the end cancels the task; so does an answer that can
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import structlog
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, StreamingHttpResponse
 
 from tasks_app import selectors
@@ -18,12 +21,14 @@ from tasks_app.openai.chunks import Chunks
 from tasks_app.openai.failures import Failure
 from tasks_app.openai.transcript import Changed, Transcript
 from tasks_app.realtime import live, sse
+from tasks_app.realtime.changes import LOOK_AGAIN
 from tasks_app.realtime.events import DELTA
 from tasks_app.realtime.following import Follower, follow
 from tasks_app.realtime.standing import pass_of
 from tasks_app.states import Status
 from tenants_app.identity import Identity
 
+log = structlog.get_logger(__name__)
 DONE = b"data: [DONE]\n\n"
 CHANGED = Failure(500, "answer_changed", "A worker was lost, and the answer began anew and differently.")
 DELETED = Failure(404, "not_found", "The task has been deleted.")
@@ -96,8 +101,14 @@ def _with_first(chunks: Chunks, text: str, begun: bool) -> list[bytes]:
 
 
 async def _result(identity: Identity, task: Task) -> Task:
-    """The task, completed; otherwise Broken."""
-    shown = await live.current.get().on_thread(selectors.find_task, identity, task.pk)
+    """The task, completed; otherwise Broken. Waits for a database that is away."""
+    while True:
+        try:
+            shown = await live.current.get().on_thread(selectors.find_task, identity, task.pk)
+            break
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("database_away", reason=str(error).strip())
+            await asyncio.sleep(LOOK_AGAIN)
     if shown is None:
         raise Broken(DELETED)
     if shown.task.status != Status.COMPLETED:

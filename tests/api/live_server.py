@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,15 +65,12 @@ def serving() -> Iterator[Web]:
 
 def elsewhere(act: Callable[[], Any]) -> Any:
     """In a thread with a connection of its own, as another process would."""
-    done: list[Any] = []
 
-    def run() -> None:
+    def run() -> Any:
         try:
-            done.append(act())
+            return act()
         finally:
             connection.close()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    return done[0] if done else None
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(run).result()
