@@ -16,7 +16,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
 
-from tasks_app.realtime import holding, live
+from tasks_app.openai import leaving
+from tasks_app.realtime import live
 from tasks_app.realtime.doorman import Guest
 from tasks_app.realtime.live import Live
 from tasks_app.realtime.overviews import Overviews
@@ -46,7 +47,7 @@ class ThreadedHandler(ASGIHandler):
         on_thread = sync_to_async(look, thread_sensitive=False, executor=self._threads)
 
         async def answer(request: HttpRequest) -> HttpResponseBase:
-            return await holding.answer(request, on_thread, self.changes)
+            return await leaving.answer(request, on_thread, self.changes)
 
         self._middleware_chain = answer
 

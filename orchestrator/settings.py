@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from environs import Env, EnvError
+from environs import Env, EnvError, validate
 
 from orchestrator import broker
 
@@ -175,6 +175,8 @@ ALLOW_PRIVATE_IMAGE_HOSTS = env.bool("ALLOW_PRIVATE_IMAGE_HOSTS", False)
 ALLOW_PRIVATE_WEBHOOK_HOSTS = env.bool("ALLOW_PRIVATE_WEBHOOK_HOSTS", False)
 WEBHOOK_TIMEOUT_SECONDS = env.float("WEBHOOK_TIMEOUT_SECONDS", 10.0)  # for a whole exchange with a receiver
 WEBHOOK_RETRY_FACTOR = env.float("WEBHOOK_RETRY_FACTOR", 1.0)  # stretches the times between two tries
+# So long a call under /v1 is held; OpenAI's own clients wait as long.
+OPENAI_WAIT_SECONDS = env.int("OPENAI_WAIT_SECONDS", 600, validate=validate.Range(1, 86_400))
 WEB_THREADS = env.int("WEB_THREADS", 12)  # of one web process; fewer than DATABASE_POOL_SIZE, so that none waits long
 
 # ---------------------------------------------------------------- files
@@ -242,6 +244,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "ENUM_NAME_OVERRIDES": {
         "FailureCode": "tasks_app.schemas.bulk.CODES",
+        "ImageFormat": ["png", "webp", "jpeg"],
         "WorkerHealthWord": ["online", "late", "lost", "stopped"],
         "WorkerState": ["active", "draining", "paused", "retired"],
         "DeliveryState": ["pending", "delivered", "failed"],

@@ -18,6 +18,7 @@ urlpatterns = [
     re_path(r"^schema/?$", SchemaView.as_view(), name="schema"),
     re_path(r"^docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("", include("tasks_app.api.urls")),
+    path("", include("tasks_app.openai.urls")),
     path("admin/", admin.site.urls),
     path("", include("tasks_app.dashboard.urls")),
 ]

@@ -11,7 +11,7 @@ from tasks_app.api.errors import envelope
 from tasks_app.api.renderers import to_json
 
 API = re.compile(
-    r"/(tasks|artifacts|models|workers|queues|organizations?|api-keys|auth|usage|webhooks|schema|healthz|readyz)(/|\Z)"
+    r"/(tasks|artifacts|models|workers|queues|organizations?|api-keys|auth|usage|webhooks|schema|healthz|readyz|v1)(/|\Z)"
 )
 
 

@@ -145,6 +145,7 @@ CODES: dict[int, tuple[str, str]] = {  # status: (type, code) of errors that are
     429: ("rate_limit_error", "rate_limited"),
     500: (SERVER, "internal_error"),
     503: (SERVER, "unavailable"),
+    504: (SERVER, "wait_timeout"),
 }
 
 

@@ -85,12 +85,14 @@ def test_the_document_is_shown_as_a_page_that_loads_nothing_from_elsewhere(clien
     assert all(address.startswith("/static/") for address in addresses)
 
 
+# Answered when a worker has done the task, and here is none; tests/openai asks them where there is one.
+HELD = {f"openai_create_{what}" for what in ("chat_completion", "completion", "image", "speech")}
 OPERATIONS = sorted(
     operation["operationId"]
     for path in document()["paths"].values()
     for operation in path.values()
     # readyz asks on another thread, which does not see this test's rows; a file is no JSON; events do not end
-    if operation["operationId"] not in ("readyz", "read_artifact", "task_events")
+    if operation["operationId"] not in {"readyz", "read_artifact", "task_events", *HELD}
 )
 
 
