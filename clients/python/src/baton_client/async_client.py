@@ -78,30 +78,31 @@ class AsyncClient:
         return await self._do(calls.run(task_type, input, timeout, fields, idempotency_key))
 
     async def stream(
-        self, task_id: str, *, after: int | None = None, timeout: float | None = None
+        self, task_id: str, *, after: str | int | None = None, timeout: float | None = None
     ) -> AsyncIterator[Event]:
-        """Its events from the first on (or after `seq`), as they happen, to the last. A lost connection is resumed.
+        """Its events as they happen: from the first on, or from behind the one whose `id` is `after`, to the last.
 
-        Raises WaitTimeout."""
+        A lost connection is resumed where it was. Raises WaitTimeout."""
         place = Place(task_id, after, timeout, self.patience)
         try:
             while not place.is_over:
                 problem: BatonError = Unreachable(CLOSED)
                 try:
                     async with self._streamed(place.request()) as response:
+                        if response.status_code == 204:  # nothing comes after `after`
+                            return
                         parser = Parser()
                         async for chunk in response.aiter_bytes():
                             for event in parser.feed(chunk):
-                                if place.is_new(event):
-                                    yield event
-                                if place.ended:
+                                place.saw(event)
+                                yield event
+                                if place.is_over:
                                     return
                 except httpx.TransportError as error:
                     problem = lost(error)
                 except BatonError as error:
                     problem = error
-                if not place.is_over:
-                    await asyncio.sleep(place.pause(problem))
+                await asyncio.sleep(place.pause(problem))
         except Late:
             raise WaitTimeout(f"Task {task_id} had not ended after {timeout:g} s.", await self.get(task_id)) from None
 

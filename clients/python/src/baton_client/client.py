@@ -77,29 +77,30 @@ class Client:
         """Submit, wait, and the completed task. Raises TaskFailed, TaskCancelled, TaskExpired and WaitTimeout."""
         return self._do(calls.run(task_type, input, timeout, fields, idempotency_key))
 
-    def stream(self, task_id: str, *, after: int | None = None, timeout: float | None = None) -> Iterator[Event]:
-        """Its events from the first on (or after `seq`), as they happen, to the last. A lost connection is resumed.
+    def stream(self, task_id: str, *, after: str | int | None = None, timeout: float | None = None) -> Iterator[Event]:
+        """Its events as they happen: from the first on, or from behind the one whose `id` is `after`, to the last.
 
-        Raises WaitTimeout."""
+        A lost connection is resumed where it was. Raises WaitTimeout."""
         place = Place(task_id, after, timeout, self.patience)
         try:
             while not place.is_over:
                 problem: BatonError = Unreachable(CLOSED)
                 try:
                     with self._streamed(place.request()) as response:
+                        if response.status_code == 204:  # nothing comes after `after`
+                            return
                         parser = Parser()
                         for chunk in response.iter_bytes():
                             for event in parser.feed(chunk):
-                                if place.is_new(event):
-                                    yield event
-                                if place.ended:
+                                place.saw(event)
+                                yield event
+                                if place.is_over:
                                     return
                 except httpx.TransportError as error:
                     problem = lost(error)
                 except BatonError as error:
                     problem = error
-                if not place.is_over:
-                    time.sleep(place.pause(problem))
+                time.sleep(place.pause(problem))
         except Late:
             raise WaitTimeout(f"Task {task_id} had not ended after {timeout:g} s.", self.get(task_id)) from None
 

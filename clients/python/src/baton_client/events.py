@@ -12,24 +12,26 @@ from datetime import datetime
 from typing import Any
 
 from baton_client.calls import part
-from baton_client.errors import BatonError, UnexpectedAnswer
+from baton_client.errors import BatonError, Unauthenticated, UnexpectedAnswer
 from baton_client.plans import Persistence, Request
 from baton_client.reading import read
 from baton_client.shapes.tasks import FINAL, Task
 
-ENDS = frozenset(f"task.{status}" for status in FINAL)
+ENDS = frozenset({*(f"task.{status}" for status in FINAL), "task.deleted"})
 SILENCE = 45.0  # seconds after which a connection is given up; the server sends a comment every 15
 CLOSED = "The server closed the stream of events before the task had ended."
+CLOSED_OUT = "The server ended the stream of events: this key is not valid any more."
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")  # a CR that ends the bytes at hand may be half of a CRLF
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a task. `seq` counts without a gap, but for what a `gap` event says is missing."""
+    """Something that happened to a task, or a piece of what it makes while it runs."""
 
     type: str  # task.created, task.progress, task.output.delta, …; the last is task.completed or another end
     data: Mapping[str, Any] = field(default_factory=dict)
-    seq: int | None = None
+    id: str = ""  # where it stands: `client.stream(task_id, after=event.id)` goes on behind it
+    seq: int | None = None  # its number in the task's log, without a gap; live output has that of the event before it
     task_id: str = ""
     at: datetime | None = None
 
@@ -39,12 +41,12 @@ class Event:
 
     @property
     def text(self) -> str:
-        """What a language model added to its answer."""
+        """What a language model added to its answer; `data["offset"]` is how much of this attempt came before."""
         return str(self.data.get("text", "")) if self.type == "task.output.delta" else ""
 
     @property
     def task(self) -> Task | None:
-        """The whole task, where the event brings it: at its end, and as the snapshot after a gap."""
+        """The whole task, where the event brings it: at its end, and as the `snapshot` after a `gap`."""
         return read(Task, self.data) if "task_id" in self.data and "status" in self.data else None
 
 
@@ -82,11 +84,11 @@ class Parser:
             body = json.loads(text)
         except ValueError:
             raise UnexpectedAnswer(f"The server sent an event that is no JSON: {text[:200]}") from None
-        if isinstance(body, dict) and "type" in body and "data" in body:
-            event = read(Event, body)
-            return event if isinstance(event.data, Mapping) else Event(event.type, {}, event.seq)
-        seq = int(self._id) if self._id.isdigit() else None
-        return Event(name or "message", body if isinstance(body, dict) else {}, seq)
+        if not isinstance(body, dict):
+            raise UnexpectedAnswer(f"The server sent an event that is no JSON object: {text[:200]}")
+        if name == "closed":
+            raise Unauthenticated(401, {"error": {"code": "unauthenticated", "message": CLOSED_OUT}})
+        return read(Event, {"id": self._id, "type": name, **(body if "data" in body else {"data": body})})
 
 
 class Late(Exception):
@@ -96,12 +98,11 @@ class Late(Exception):
 class Place:
     """Where a reader of one task's events is."""
 
-    def __init__(self, task_id: str, after: int | None, timeout: float | None, patience: float) -> None:
-        self._task_id, self._seq = task_id, after
+    def __init__(self, task_id: str, after: str | int | None, timeout: float | None, patience: float) -> None:
+        self._task_id, self._id = task_id, after
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self._persistence = Persistence(patience)
-        self.ended = False  # the last event was seen
-        self.is_over = False  # nothing is to come, whether or not there was a last event
+        self.is_over = False  # the last event was seen
 
     def request(self) -> Request:
         """Raises Late."""
@@ -109,22 +110,17 @@ class Place:
         if left <= 0:
             raise Late
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-        if self._seq is not None:
-            headers["Last-Event-ID"] = str(self._seq)
+        if self._id is not None:
+            headers["Last-Event-ID"] = str(self._id)
         return Request("GET", f"/tasks/{part(self._task_id)}/events", headers=headers, patience=min(SILENCE, left))
 
-    def is_new(self, event: Event) -> bool:
-        """Notes where to go on from. An event that was seen before the connection was lost is not new. Raises Late."""
-        if time.monotonic() >= self._deadline:
+    def saw(self, event: Event) -> None:
+        """Notes where to go on from. Raises Late."""
+        if time.monotonic() >= self._deadline and not event.is_last:
             raise Late
         self._persistence.succeeded()
-        if event.seq is not None:
-            if self._seq is not None and event.seq <= self._seq:
-                return False
-            self._seq = event.seq
-        self.ended = event.is_last
-        self.is_over = event.is_last or event.data.get("status") in FINAL
-        return True
+        self._id = event.id or self._id
+        self.is_over = event.is_last
 
     def pause(self, problem: BatonError) -> float:
         """Seconds until the next try. Raises Late, and the problem when patience is over."""

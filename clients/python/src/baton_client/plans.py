@@ -60,7 +60,7 @@ class Persistence:
 
     def pause(self, problem: BatonError) -> float:
         """Seconds to sleep before the next try. Raises the problem when trying again is no use, or patience is over."""
-        if isinstance(problem, ApiError) and problem.status not in TRY_AGAIN:
+        if not (isinstance(problem, Unreachable) or (isinstance(problem, ApiError) and problem.status in TRY_AGAIN)):
             raise problem
         now = time.monotonic()
         if self._failures == 0:

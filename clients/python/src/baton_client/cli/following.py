@@ -53,21 +53,26 @@ class Screen:
     def show(self, event: Event) -> None:
         if event.text and self._stream:
             self._progress.stop()
-            self._type(event.text)
-        elif event.type in ("task.retrying", "gap") and self._typed:
-            note("\nThat attempt was lost; the text begins again." if event.type != "gap" else "\n…")
-            self._typed = ""
+            self._add(event.text, event.data.get("offset", len(self._typed)))
         elif event.type == "task.progress":
             self._advance(event)
         elif event.type in WORDS:
-            worker = event.data.get("worker_id")
-            where = f" on {safe(str(worker))}" if worker and event.type != "task.created" else ""
+            worker = event.data.get("worker_id") if event.type in ("task.dispatched", "task.started") else None
+            where = f" on {safe(str(worker))}" if worker else ""
             self._progress.update(self._line, description=WORDS[event.type] + where)
 
     def _advance(self, event: Event) -> None:
         step, total = event.data.get("step"), event.data.get("total_steps")
         if step is not None and total:
             self._progress.update(self._line, description=f"step {step} of {total}", completed=step, total=total)
+
+    def _add(self, text: str, offset: int) -> None:
+        """`offset`: how much of this attempt's text came before."""
+        if self._typed and offset == 0:
+            note("\nThat attempt was lost; the text begins again.")
+            self._typed = ""
+        if offset == len(self._typed):  # else some of it was missed, and all of it will be there at the end
+            self._type(text)
 
     def _type(self, text: str) -> None:
         self._typed += text
@@ -90,6 +95,7 @@ WORDS = {
     "task.dispatched": "is handed over",
     "task.started": "runs",
     "task.retrying": "waits for another attempt",
+    "task.requeued": "waits again",
     "task.cancelling": "is being stopped",
 }
 

@@ -104,7 +104,9 @@ def watch(
         try:
             if as_json:
                 for event in client.stream(task_id, timeout=timeout):
-                    write(json.dumps({"seq": event.seq, "type": event.type, "data": event.data}) + "\n")
+                    write(
+                        json.dumps({"id": event.id, "type": event.type, "data": event.data}, ensure_ascii=False) + "\n"
+                    )
                 completed(client.wait(task_id, timeout))
                 return
             client.get(task_id)
