@@ -26,6 +26,7 @@ from gpu_worker.engine.protocol import Finished, ModelSpec, PhaseChanged, Progre
 from gpu_worker.engine_face import Engine, EngineDied, Released
 from gpu_worker.inputs import PreparationFailed, prepare_input
 from gpu_worker.reporting import Work
+from gpu_worker.streaming import Stream
 from tasks_app import crash_points
 from tasks_app.leases import Beat
 from tasks_app.outcomes import Cancelled, EngineDeath, Failed, Measured, Outcome, Returned
@@ -62,10 +63,11 @@ class _Clock:
 class Attempt:
     """`run` is called once by its own thread; `stop` and `beat` by the reporter's."""
 
-    def __init__(self, work: Work, engine: Engine, on_change: Any) -> None:
+    def __init__(self, work: Work, engine: Engine, stream: Stream, on_change: Any) -> None:
         self.claimed = work.claimed
         self._model = work.model
         self._engine = engine
+        self.stream = stream
         self._on_change = on_change
         self._inbox: queue.SimpleQueue[Report | EngineDied | Released | _Stop] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -196,6 +198,7 @@ class Attempt:
             if message.phase == "inference":
                 self._clock.inference = time.monotonic()
                 self._load_seconds = message.model_load_seconds
+        self.stream.tell(message.phase)
         self._on_change()
 
     def _note(self, message: Progress) -> None:
@@ -206,6 +209,7 @@ class Attempt:
                 "step": message.step,
                 "total_steps": message.total_steps,
             }
+        self.stream.tell(self._phase, message.step, message.total_steps, message.text_delta)
         self._on_change()
 
     def _ask_to_stop(self, stop: _Stop) -> None:

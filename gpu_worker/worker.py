@@ -16,6 +16,7 @@ from gpu_worker import newer
 from gpu_worker.attempt import Attempt
 from gpu_worker.engine_face import Engine
 from gpu_worker.reporting import Reporter
+from gpu_worker.streaming import StreamWriter
 from tasks_app import artifacts, dispatch
 from tasks_app.leases import Beat
 from tasks_app.outcomes import Completed, Failed, Outcome
@@ -36,6 +37,7 @@ class Worker:
         self._hostname = hostname
         self._engine = engine
         self._attempts: dict[UUID, Attempt] = {}
+        self._streams = StreamWriter()
         self._wish: Wish | None = None  # what the operator wants, as last heard
         self._stopping = False  # its process ends: no new work
         self._gives_back = False  # and what it still has goes back
@@ -76,6 +78,7 @@ class Worker:
         """After the pool is empty."""
         self._engine.stop()
         self._reporter.stop()
+        self._streams.stop()
         if self._retires:
             dispatch.drop_queue(self._hostname)
 
@@ -92,12 +95,14 @@ class Worker:
             return
         bound = {"task_id": str(task_id), "attempt_id": str(attempt_id), "worker": self.name}
         with structlog.contextvars.bound_contextvars(**bound):
-            attempt = Attempt(work, self._engine, self._reporter.beat_soon)
+            stream = self._streams.open(task_id, work.claimed.number)
+            attempt = Attempt(work, self._engine, stream, self._reporter.beat_soon)
             self._attempts[attempt_id] = attempt
             if self._gives_back or self._engine.quarantine:
                 attempt.stop("drain")  # it was claimed while all others were being stopped
             try:
                 outcome = self._outcome(attempt)
+                stream.close()  # so that its last words are there before its end
                 if outcome is not None:
                     self._finish(attempt, outcome)
             finally:

@@ -16,14 +16,15 @@ from django.core.handlers.asgi import ASGIHandler
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
 
-from tasks_app.realtime import holding
-from tasks_app.realtime.changes import Changes
+from tasks_app.realtime import holding, live
+from tasks_app.realtime.live import Live
 
 
 class ThreadedHandler(ASGIHandler):
     def __init__(self) -> None:
-        self.changes = Changes()
         self._threads = ThreadPoolExecutor(settings.WEB_THREADS, thread_name_prefix="web")
+        self.live = Live(self._threads)
+        self.changes = self.live.changes
         super().__init__()
 
     def load_middleware(self, is_async: bool = False) -> None:
@@ -45,10 +46,11 @@ class ThreadedHandler(ASGIHandler):
 
     async def close(self) -> None:
         """End the subscription and the threads, for whoever runs more than one server in a process."""
-        await self.changes.close()
+        await self.live.close()
         self._threads.shutdown()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             raise ValueError(f"{scope['type']} is not served here")
+        live.current.set(self.live)
         await self.handle(scope, receive, send)

@@ -129,6 +129,7 @@ CELERY_BROKER_USE_SSL = broker.celery_tls(CELERY_BROKER_URL, BROKER_TLS)
 REDIS_URL = env.str("REDIS_URL", "")
 if not REDIS_URL and CELERY_BROKER_URL.startswith(("redis://", "rediss://")):
     REDIS_URL = CELERY_BROKER_URL
+STREAM_LENGTH = env.int("STREAM_LENGTH", 5000)  # entries of live output kept in Redis per attempt, 20 a second at most
 REDIS_TLS = broker.redis_tls(REDIS_URL, BROKER_TLS)
 
 # ---------------------------------------------------------------- orchestration

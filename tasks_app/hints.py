@@ -15,8 +15,11 @@ from uuid import UUID
 import redis
 import structlog
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 CHANGED = "baton:changed"  # payload: task ids, separated by spaces; with a ! before it: has ended or is gone
+STREAMED = "baton:streamed"  # payload: ids of tasks whose live output went on, separated by spaces
 WAKE = "baton:wake"  # payload: empty
 WEBHOOKS = "baton:webhooks"  # payload: empty
 QUEUE_SIZE = 10_000  # hints; more than that is no longer live
@@ -40,6 +43,14 @@ def connect() -> redis.Redis | None:
         health_check_interval=30,
         **settings.REDIS_TLS,
     )
+
+
+def connect_once() -> redis.Redis | None:
+    """The same, for what is worth nothing later: it tries each command once."""
+    client = connect()
+    if client is not None:
+        client.set_retry(Retry(NoBackoff(), 0))
+    return client
 
 
 class _Publisher:

@@ -8,6 +8,7 @@ from typing import Any
 from django.urls import URLPattern, re_path
 
 from tasks_app.api.views.artifacts import ArtifactsView, ArtifactView
+from tasks_app.api.views.events import TaskEventsView
 from tasks_app.api.views.many import BatchCancelView, BatchesView, BatchView, BulkCancelView, BulkRetryView
 from tasks_app.api.views.models import ModelsView
 from tasks_app.api.views.operations import MetricsView
@@ -43,6 +44,7 @@ urlpatterns = [
     _at("tasks/<task_id>/cancel", CancelView, "api-task-cancel"),
     _at("tasks/<task_id>/retry", RetryView, "api-task-retry"),
     _at("tasks/<task_id>/attempts", AttemptsView, "api-task-attempts"),
+    _at("tasks/<task_id>/events", TaskEventsView, "api-task-events"),
     _at("tasks/<task_id>/explain", ExplainView, "api-task-explain"),
     _at("artifacts", ArtifactsView, "api-artifacts"),
     _at("artifacts/<artifact_id>", ArtifactView, "api-artifact"),

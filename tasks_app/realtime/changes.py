@@ -1,14 +1,15 @@
 """Who waits for which task, woken by the hints of one Redis subscription per process. Lives on one event loop.
 
-A hint may be lost, so a waiter also looks by itself every second: this makes waiting quick, never right.
+A hint may be lost, so a waiter also looks by itself every second, and for followers `lookout` does: this makes waiting
+quick, never right.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import redis.asyncio
@@ -40,11 +41,33 @@ class Waiter:
             self.wake.clear()
 
 
+@dataclass(eq=False, slots=True)
+class Ear:
+    """Of one follower of a task: what there may be to read, and `wake`, which is set with it."""
+
+    log: bool = True
+    stream: bool = False
+    seq: int = 0  # of the last event of the log that the follower has read
+    is_live: bool = False  # the task is on a worker, so its stream may go on
+    refused: bool = False  # whoever follows may not any more
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def refuse(self) -> None:
+        self.refused = True
+        self.wake.set()
+
+    def hear(self, log: bool = False, stream: bool = False) -> None:
+        self.log |= log
+        self.stream |= stream
+        self.wake.set()
+
+
 class Changes:
     def __init__(self) -> None:
         self.tick = 0  # counts the hints
         self._recent: OrderedDict[str, int] = OrderedDict()  # the tick of each task's last hint
         self._waiters: dict[str, set[Waiter]] = {}
+        self.ears: dict[str, set[Ear]] = {}
         self._listener: asyncio.Task[None] | None = None
 
     def listen(self) -> None:
@@ -69,6 +92,17 @@ class Changes:
             if not self._waiters[task_id]:
                 del self._waiters[task_id]
 
+    @contextmanager
+    def follow(self, task_id: str) -> Iterator[Ear]:
+        ear = Ear()
+        self.ears.setdefault(task_id, set()).add(ear)
+        try:
+            yield ear
+        finally:
+            self.ears[task_id].discard(ear)
+            if not self.ears[task_id]:
+                del self.ears[task_id]
+
     async def close(self) -> None:
         while self._listener is not None:
             self._listener.cancel()  # more than once: while it connects, redis-py takes a cancellation for a time-out
@@ -85,8 +119,17 @@ class Changes:
             for waiter in self._waiters.get(task_id, ()):
                 if ended or not waiter.until_ended:
                     waiter.wake.set()
+            for ear in self.ears.get(task_id, ()):
+                ear.hear(log=True)
         while len(self._recent) > REMEMBERED:
             self._recent.popitem(last=False)
+
+    def hear_streams(self, hint: str) -> None:
+        """`hint` as the workers send it."""
+        if self.ears:
+            for task_id in hint.split():
+                for ear in self.ears.get(task_id, ()):
+                    ear.hear(stream=True)
 
     async def _listen(self) -> None:
         while settings.REDIS_URL:
@@ -102,7 +145,8 @@ class Changes:
             address, socket_connect_timeout=1.0, health_check_interval=30, **settings.REDIS_TLS
         )
         async with client, client.pubsub(ignore_subscribe_messages=True) as subscription:
-            await subscription.subscribe(hints.CHANGED)
+            await subscription.subscribe(hints.CHANGED, hints.STREAMED)
             while True:
                 if message := await subscription.get_message(timeout=5.0):
-                    self.hear(message["data"].decode())
+                    hear = self.hear_streams if message["channel"].decode() == hints.STREAMED else self.hear
+                    hear(message["data"].decode())

@@ -72,6 +72,7 @@ submit = call(
     operation_id="submit_task",
     tags=[TASKS],
     summary="Submit a task",
+    description="With `Accept: text/event-stream` the answer is what `GET /tasks/{task_id}/events` has: its events.",
     parameters=[IDEMPOTENCY_KEY],
     request=SUBMIT,
     responses={201: shapes.Task, 200: REPLAYED, **errors(400, 404, 413, 415, 422), 409: REUSED},

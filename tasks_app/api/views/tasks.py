@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from django.http import HttpResponseBase
 from django.utils.http import parse_etags
 from rest_framework import status
 from rest_framework.request import Request
@@ -15,6 +16,7 @@ from tasks_app.api import once, query, render
 from tasks_app.api.access import identity_of, task_or_404
 from tasks_app.api.documents import tasks as documents
 from tasks_app.api.paging import link
+from tasks_app.api.views.events import JsonOrEvents, events_of, wants_events
 from tasks_app.realtime.holding import hold_while_unchanged
 from tasks_app.schemas import submission
 from tasks_app.services import Submitted
@@ -23,10 +25,14 @@ MAX_WAIT = 30  # seconds
 
 
 class TasksView(APIView):
+    content_negotiation_class = JsonOrEvents
+
     @documents.submit
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponseBase:
         identity = identity_of(request)
         made = submission.submit_once(identity, request.data, once.key_of(request, "tasks", request.data))
+        if wants_events(request):
+            return events_of(request, made.task, status=200 if made.replayed else 201)
         return created(request, made, identity.organization.slug)
 
     @documents.list_tasks
