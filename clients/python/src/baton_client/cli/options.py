@@ -37,10 +37,7 @@ class Connection:
     url: str | None = None
     api_key: str | None = None
 
-    def client(self, patience: float = QUICK) -> Client:
-        return Client(self.url, self.api_key, patience=patience)
 
-
-def connect(context: typer.Context, patience: float = QUICK) -> Client:
-    connection = context.obj if isinstance(context.obj, Connection) else Connection()
-    return connection.client(patience)
+def connect(context: typer.Context, patience: float = QUICK, timeout: float = 30.0) -> Client:
+    found = context.obj if isinstance(context.obj, Connection) else Connection()
+    return Client(found.url, found.api_key, patience=patience, timeout=timeout)

@@ -15,12 +15,13 @@ from baton_client.cli import words
 from baton_client.cli.failures import OK
 from baton_client.cli.following import painted
 from baton_client.cli.operating import WORKER_COLUMNS, told, worker_row
-from baton_client.cli.options import STUBBORN, Json, connect
+from baton_client.cli.options import Json, connect
 from baton_client.cli.output import console, dump, grid
 from baton_client.client import Client
 from baton_client.errors import ApiError, Unreachable
 from baton_client.shapes.tasks import Task
 
+LOOK_TIME = 5.0  # seconds until a look is given up
 SHOWN = 15  # running tasks; a screen has room for no more
 
 
@@ -32,7 +33,7 @@ def top(
 ) -> None:
     """Watch workers, queues and running tasks live. Ctrl-C ends it."""
     screen = console()
-    with connect(context, STUBBORN if not once else 6.0) as client:
+    with connect(context, timeout=LOOK_TIME) as client:
         if as_json:
             dump(snapshot(client))
         elif once or not screen.is_terminal:
