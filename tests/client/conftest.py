@@ -11,18 +11,19 @@ from tests.client.program import Program
 from tests.faults.stack import Stack, running_stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Not for the whole session: it would stand there idle, with models loaded, for the rest of the tests."""
     with running_stack(tmp_path_factory.mktemp("client")) as stack:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def url(stack: Stack) -> str:
     return str(stack.api.base_url).rstrip("/")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def key(stack: Stack) -> str:
     return stack.api.headers["Authorization"].removeprefix("Bearer ")
 

@@ -127,10 +127,10 @@ class AsyncClient:
         while request is not None:
             page = await self._do(one(TaskPage, request))
             for task in page.results:
-                yield task
-                count += 1
                 if count == limit:
                     return
+                yield task
+                count += 1
             request = calls.next_page(page)
 
     async def explain(self, task_id: str) -> Explanation:

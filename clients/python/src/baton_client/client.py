@@ -125,10 +125,10 @@ class Client:
         while request is not None:
             page = self._do(one(TaskPage, request))
             for task in page.results:
-                yield task
-                count += 1
                 if count == limit:
                     return
+                yield task
+                count += 1
             request = calls.next_page(page)
 
     def explain(self, task_id: str) -> Explanation:
