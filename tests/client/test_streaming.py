@@ -183,11 +183,27 @@ def test_a_terminal_sees_the_steps_and_ctrl_c_cancels(baton: Program, client: Cl
     assert task.status == "cancelled"
 
 
-def test_a_terminal_sees_text_as_it_comes(baton: Program) -> None:
-    terminal = Terminal(baton, "run", "chat", "Tell me a story.", "-p", "max_new_tokens=60", "-p", "temperature=0")
+def test_a_terminal_sees_text_as_it_comes(baton: Program, client: Client) -> None:
+    slow = ("-m", "simulated", "-p", "simulate.seconds=8", "-p", "simulate.steps=40")
+    terminal = Terminal(baton, "run", "chat", "as it comes", *slow)
+    terminal.read("You said")
+    [task] = client.list(q="as it comes")
+    assert task.status == "running"
     assert terminal.end() == 0
-    piped = baton("run", "chat", "Tell me a story.", "-p", "max_new_tokens=60", "-p", "temperature=0").stdout
-    assert piped.strip() in terminal.text.replace("\r\n", "\n")
+    assert client.get(task.task_id).text in terminal.text
+
+
+def test_text_of_an_attempt_that_was_lost_is_told_apart(baton: Program, client: Client, stack: Stack) -> None:
+    slow = ("-m", "simulated", "-p", "simulate.seconds=5", "-p", "simulate.steps=40")
+    terminal = Terminal(baton, "run", "chat", "twice", *slow)
+    terminal.read("You said")
+    stack.kill_engine()
+    assert terminal.end() == 0
+    [task] = client.list(q="twice")
+    assert task.attempt == 2
+    _, told, rest = terminal.text.partition("That attempt was lost; the text begins again.")
+    assert told
+    assert task.text in rest
 
 
 def test_text_of_others_does_not_steer_the_terminal(baton: Program, client: Client) -> None:
