@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from baton_client import Client
+from baton_client import Client, NotFound
 
 from tests.client.program import Program
 from tests.client.test_tasks import NOBODY, PROMPT, simulated
@@ -192,3 +192,60 @@ def test_every_command_teaches_with_help(baton: Program) -> None:
         assert f"\n  {name} " in listed
         assert "Usage:" in baton(name, "--help").stdout
     assert "Exit status" in listed
+
+
+def test_usage_is_told_by_what_is_asked_for(baton: Program, client: Client) -> None:
+    try:
+        client.usage()
+    except NotFound:
+        assert "does not tell usage" in baton("usage", status=1).stderr
+        pytest.skip("this server tells no usage")
+    client.run("llm", PROMPT, **simulated())
+    told = client.usage(group_by=["model"], task_type="llm")
+    [row] = [row for row in told.results if row.model == "simulated"]
+    assert 1 <= row.completed_tasks <= row.tasks <= told.total.tasks
+    assert told.since < told.to
+    shown = baton("usage", "--since", "1d", "--by", "user,model", "-T", "llm").stdout
+    assert "simulated" in shown
+    assert "total" in shown
+    assert baton.json("usage", "--by", "model")["group_by"] == ["model"]
+    assert "group_by" in baton("usage", "--by", "moon", status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--url", "http://[::1", "ls"), "no address"),
+        (("--url", "http://a b:x/", "ls"), "address"),
+        (("--url", "baton.example", "ls"), "http://"),
+        (("run", "llm", "x", "-p", "temperature=NaN"), "temperature"),
+        (("run", "llm", "bad \udce4 bytes"), "UTF-8"),
+        (("run", "llm"), "prompt"),
+        (("run", "llm", "x", "-p", "no_such=1"), "no_such"),
+        (("run", "caption", "no/such/file.png"), "no/such/file.png"),
+        (("run", "llm", "x", "--timeout", "soon"), "duration"),
+        (("run", "llm", "x", "--metadata", "=1"), "NAME=VALUE"),
+        (("ls", "--status", "sleeping"), "status must be one of"),
+        (("ls", "--since", "yesterday"), "created_after"),
+        (("batch", "submit", "/no/such/file"), "/no/such/file"),
+        (("pause", "worker", "w1", "--for", "5m"), "--for"),
+        (("cancel",), "TASK"),
+    ],
+)
+def test_whatever_is_wrong_is_told_in_a_line_or_two(baton: Program, arguments: tuple[str, ...], told: str) -> None:
+    done = baton(*arguments, status=2)
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) <= 5
+
+
+def test_a_reader_that_leaves_early_is_no_error_to_see(baton: Program, client: Client) -> None:
+    batch = client.submit_batch([{"task_type": "llm", "input": PROMPT, **simulated(0)}] * 200)
+    client.wait_batch(batch.batch_id, timeout=100)
+    process = baton.start("batch", "results", batch.batch_id)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(60) in (0, 1)
+    assert process.stderr.read() == ""
+    process.stderr.close()

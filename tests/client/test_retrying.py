@@ -181,3 +181,9 @@ def test_the_async_client_keeps_the_same_promises(tmp_path: Path) -> None:
                 assert (await client.download(artifact_of(content), tmp_path / "f")).read_bytes() == content
 
     asyncio.run(all_of_it())
+
+
+def test_a_server_that_tells_no_usage_is_told_in_so_many_words() -> None:
+    missing = pytest.raises(NotFound, match="does not tell usage")
+    with Scripted(refusal(404, "not_found")) as server, client_of(server) as client, missing:
+        client.usage()

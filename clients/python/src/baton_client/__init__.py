@@ -44,6 +44,7 @@ from baton_client.shapes.tasks import (
     TaskUsage,
     Timings,
 )
+from baton_client.shapes.usage import Usage, UsageRow, UsageSums
 from baton_client.version import VERSION as __version__
 
 __all__ = [
@@ -95,6 +96,9 @@ __all__ = [
     "Unavailable",
     "UnexpectedAnswer",
     "Unreachable",
+    "Usage",
+    "UsageRow",
+    "UsageSums",
     "WaitTimeout",
     "Worker",
     "__version__",

@@ -4,51 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar, Unpack, cast
+from typing import Unpack
 
 import httpx
 
 from baton_client import calls, calls_many, calls_operations, connection
 from baton_client.calls import BulkFilters, Filters, Json, SubmitFields
-from baton_client.credentials import find
+from baton_client.calls_operations import UsageFilters
 from baton_client.errors import BatonError, Unreachable, WaitTimeout
 from baton_client.events import CLOSED, Event, Late, Parser, Place
 from baton_client.files import Incoming, targets
-from baton_client.plans import Persistence, Plan, Request, Step, lost, one, persistent, refusal
+from baton_client.plans import Persistence, Request, lost, one
 from baton_client.shapes.many import Batch, BulkCancelled, BulkRetried, CancelledBatch
 from baton_client.shapes.operations import Model, Pause, Queue, Readiness, Worker
 from baton_client.shapes.tasks import Artifact, Attempt, Explanation, Task, TaskPage
+from baton_client.shapes.usage import Usage
+from baton_client.wire import AsyncWire
 
-T = TypeVar("T")
 
-
-class AsyncClient:
+class AsyncClient(AsyncWire):
     """One connection pool, for one event loop; close it with `await client.aclose()`, or use `async with`.
 
     `url` and `api_key` are found as `baton_client.credentials` says when left out. A request gets `timeout` seconds to
     be answered. One that meets a lost connection, 429 or 503 is sent again for up to `patience` seconds, and does
     nothing twice. Every call raises a subclass of `BatonError`.
     """
-
-    def __init__(
-        self, url: str | None = None, api_key: str | None = None, *, timeout: float = 30.0, patience: float = 30.0
-    ) -> None:
-        self.credentials = find(url, api_key)
-        self.patience = patience
-        self._timeout = timeout
-        self._http = httpx.AsyncClient(**connection.options(self.credentials))
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
 
     # ------------------------------------------------------------ tasks
 
@@ -98,7 +80,7 @@ class AsyncClient:
                                 yield event
                                 if place.is_over:
                                     return
-                except httpx.TransportError as error:
+                except httpx.RequestError as error:
                     problem = lost(error)
                 except BatonError as error:
                     problem = error
@@ -202,7 +184,7 @@ class AsyncClient:
                         async for chunk in response.aiter_bytes():
                             file.write(chunk)
                         return file.finish()
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 await asyncio.sleep(persistence.pause(lost(error)))
             except BatonError as error:
                 await asyncio.sleep(persistence.pause(error))
@@ -244,53 +226,24 @@ class AsyncClient:
     async def health(self) -> Json:
         return await self._do(calls_operations.health())
 
-    async def usage(self, **asked: Any) -> Json:
-        """What the organization has used. Raises NotFound from a server that does not tell."""
-        return await self._do(calls_operations.usage(asked))
+    async def usage(
+        self,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        group_by: Sequence[str] | None = None,
+        **filters: Unpack[UsageFilters],
+    ) -> Usage:
+        """What tasks that ended have cost, by day and model unless `group_by` says otherwise; of the last 30 days.
+
+        It groups by day, organization, user, api_key, task_type and model. Raises NotFound from a server that does
+        not tell usage."""
+        return await self._do(calls_operations.usage(since, until, group_by, filters))
 
     async def ready(self) -> Mapping[str, Readiness]:
         """What the server needs, and whether it has it. Asked once, whatever `patience` says."""
         try:
             response = await self._send(Request("GET", "/readyz"))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise lost(error) from None
         return calls_operations.readiness(response)
-
-    # ------------------------------------------------------------ the wire
-
-    async def _do(self, plan: Plan[T]) -> T:
-        steps = persistent(plan, self.patience)
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    answer = await self._perform(step)
-                except httpx.TransportError as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(answer)
-        except StopIteration as done:
-            return cast(T, done.value)
-
-    async def _perform(self, step: Step) -> httpx.Response | None:
-        if isinstance(step, Request):
-            return await self._send(step)
-        await asyncio.sleep(step.seconds)
-        return None
-
-    async def _send(self, request: Request) -> httpx.Response:
-        return await self._http.send(connection.built(self._http, request, self._timeout))
-
-    @asynccontextmanager
-    async def _streamed(self, request: Request) -> AsyncIterator[httpx.Response]:
-        """An answer to be read piece by piece. Raises what is no success."""
-        response = await self._http.send(
-            connection.built(self._http, request, self._timeout), stream=True, follow_redirects=True
-        )
-        try:
-            if not response.is_success:
-                await response.aread()
-                raise refusal(response)
-            yield response
-        finally:
-            await response.aclose()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 
 import httpx
 
@@ -13,6 +13,7 @@ from baton_client.errors import NotFound, UnexpectedAnswer
 from baton_client.plans import Plan, Request, document, listed, nothing, one
 from baton_client.reading import read
 from baton_client.shapes.operations import Model, Pause, Queue, Readiness, Worker
+from baton_client.shapes.usage import Usage
 
 PLURAL = {"queue": "queues", "model": "models", "organization": "organizations"}
 
@@ -56,15 +57,26 @@ def health() -> Plan[Json]:
     return _json(Request("GET", "/tasks/workers/health"))
 
 
-def usage(asked: Mapping[str, Any]) -> Plan[Json]:
+class UsageFilters(TypedDict, total=False):
+    """Whose usage is meant."""
+
+    organization: str
+    user: str
+    api_key: str
+    task_type: str
+    model: str
+
+
+def usage(
+    since: datetime | str | None, until: datetime | str | None, group_by: Sequence[str] | None, filters: UsageFilters
+) -> Plan[Usage]:
     """Raises NotFound, with a message that says so, from a server that keeps no account."""
+    asked = {"from": since, "to": until, "group_by": None if group_by is None else ",".join(group_by), **filters}
     try:
-        return (yield from _json(Request("GET", "/usage/", params=plain(asked))))
-    except NotFound as error:
-        words = {**error.body["error"], "message": "This server does not tell its usage: it has no /usage/ yet."}
-        raise NotFound(error.status, {"error": words}) from None
-    except UnexpectedAnswer as error:
-        raise UnexpectedAnswer(f"This server does not tell its usage. {error}") from None
+        return (yield from one(Usage, Request("GET", "/usage/", params=plain(asked))))
+    except (NotFound, UnexpectedAnswer):
+        words = {"code": "not_found", "message": "This server does not tell usage: it has no /usage/."}
+        raise NotFound(404, {"error": words}) from None
 
 
 def readiness(response: httpx.Response) -> dict[str, Readiness]:

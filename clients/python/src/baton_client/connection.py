@@ -8,6 +8,7 @@ import httpx
 
 from baton_client.calls import part
 from baton_client.credentials import Credentials
+from baton_client.errors import NoCredentials
 from baton_client.plans import Request
 from baton_client.shapes.tasks import Artifact
 from baton_client.version import VERSION
@@ -23,6 +24,11 @@ class Options(TypedDict):
 
 
 def options(credentials: Credentials) -> Options:
+    """Raises NoCredentials for what is no address."""
+    try:
+        httpx.URL(credentials.url)
+    except httpx.InvalidURL as error:
+        raise NoCredentials(f"{credentials.url!r} is no address: {error}") from None
     headers = {"Authorization": f"Bearer {credentials.api_key}", "User-Agent": f"baton-client/{VERSION}"}
     return {"base_url": credentials.url, "headers": headers, "limits": LIMITS}
 

@@ -81,7 +81,7 @@ def persistently(request: Request, patience: float) -> Plan[httpx.Response]:
         problem: BatonError
         try:
             response: httpx.Response = yield request
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             problem = lost(error)
         else:
             if response.is_success or (response.status_code == 404 and request.method == "DELETE" and number):
@@ -110,7 +110,7 @@ def persistent(plan: Plan[T], patience: float) -> Plan[T]:
             problem = error
 
 
-def lost(error: httpx.TransportError) -> Unreachable:
+def lost(error: httpx.RequestError) -> Unreachable:
     address = error.request.url
     reason = str(error) or type(error).__name__
     return Unreachable(f"{address.scheme}://{address.netloc.decode('ascii')} does not answer: {reason}")

@@ -152,6 +152,6 @@ def _lines(text: str, file: Path) -> Iterator[dict[str, Any]]:
 
 def _parsed(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
+        return words.strict_json(text)
     except ValueError as error:
         raise typer.BadParameter(f"{where} is not JSON: {error}") from None

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from baton_client.cli import doctor, failures, operating, running, tasks, top
+from baton_client.cli import doctor, failures, operating, running, spending, tasks, top
 from baton_client.cli.batches import batch
 from baton_client.cli.options import Connection
 from baton_client.cli.output import complain, say
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 for command in (
     running.run, running.submit, running.watch, tasks.get, tasks.ls, tasks.cancel, tasks.retry, tasks.explain,
-    top.top, operating.workers, operating.queues, operating.models, operating.usage, operating.drain, operating.pause,
+    top.top, operating.workers, operating.queues, operating.models, spending.usage, operating.drain, operating.pause,
     operating.resume, doctor.doctor,
 ):  # fmt: skip
     app.command()(command)
@@ -65,6 +65,9 @@ def main() -> None:
         app()
     except BatonError as error:
         sys.exit(failures.report(error, as_json="--json" in sys.argv))
+    except UnicodeEncodeError:
+        complain("baton: what was given holds characters that cannot be sent: is it UTF-8?")
+        sys.exit(failures.USAGE)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             sys.stderr.close()  # whoever read our output has enough of it

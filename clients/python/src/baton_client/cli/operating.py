@@ -1,4 +1,4 @@
-"""`baton workers`, `drain`, `pause`, `resume`, `queues`, `models` and `usage`."""
+"""`baton workers`, `drain`, `pause`, `resume`, `queues` and `models`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import typer
 
 from baton_client.cli import words
 from baton_client.cli.options import Json, Reason, TaskType, Timeout, connect
-from baton_client.cli.output import dump, note, pairs, say, table
+from baton_client.cli.output import dump, note, say, table
 from baton_client.client import Client
-from baton_client.errors import BatonError, NotFound
+from baton_client.errors import BatonError
 from baton_client.shapes.operations import Pause, Worker
 
 LOOK = 0.5  # seconds between two looks at a worker that drains
@@ -175,13 +175,3 @@ def models(context: typer.Context, task_type: TaskType = None, as_json: Json = F
         return
     rows = ((("*" if m.is_default else " ") + m.name, m.task_type, words.short(m.description, 90)) for m in found)
     table((" model", "type", "what it is"), rows, "There is no model.")
-
-
-def usage(context: typer.Context, as_json: Json = False) -> None:
-    """Show what your organization has used."""
-    with connect(context) as client:
-        try:
-            shown = client.usage()
-        except NotFound as error:
-            raise BatonError(error.message) from None
-    dump(shown) if as_json else pairs(dict(shown))

@@ -76,9 +76,18 @@ def texts(given: Iterable[str] | None) -> dict[str, str]:
 
 def _json_or_text(value: str) -> Any:
     try:
-        return json.loads(value)
+        return strict_json(value)
     except ValueError:
         return value
+
+
+def strict_json(text: str) -> Any:
+    """Raises ValueError, also for NaN and Infinity, which Python would take and JSON has not."""
+    return json.loads(text, parse_constant=_refuse)
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
 
 
 def from_stdin(text: str | None) -> str | None:
