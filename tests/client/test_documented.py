@@ -21,6 +21,7 @@ from tests.client.program import environment
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
+COST = "What did it cost?"
 PAGES = {"api": ROOT / "docs" / "api.md", "client": ROOT / "clients" / "python" / "README.md"}
 STRICT = """set -euo pipefail
 curl() { command curl --fail-with-body "$@"; }
@@ -71,8 +72,9 @@ def folder(url: str, key: str, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.mark.parametrize("example", [pytest.param(each, id=each.name) for each in examples()])
 def test_an_example_does_what_it_says(example: Example, folder: Path, url: str) -> None:
-    if example.language == "openai" and httpx.get(f"{url}/v1/models").status_code == 404:
-        pytest.skip("this server has no /v1")
+    needed = "/v1/models" if example.language == "openai" else "/usage/" if example.section == COST else "/healthz"
+    if httpx.get(url + needed).status_code == 404:
+        pytest.skip(f"this server has no {needed}")
     script = folder / f"script.{example.language}"
     script.write_text((STRICT if example.language == "sh" else "") + example.setup + example.code, encoding="utf-8")
     program = "bash" if example.language == "sh" else sys.executable

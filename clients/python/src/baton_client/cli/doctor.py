@@ -12,7 +12,15 @@ from baton_client.cli import failures, words
 from baton_client.cli.options import Json, connect
 from baton_client.cli.output import dump, safe, say
 from baton_client.client import Client
-from baton_client.errors import BatonError, NoCredentials, PermissionDenied, Unauthenticated, Unreachable, WaitTimeout
+from baton_client.errors import (
+    BatonError,
+    ModelNotFound,
+    NoCredentials,
+    PermissionDenied,
+    Unauthenticated,
+    Unreachable,
+    WaitTimeout,
+)
 
 TASK_TIME = 60.0  # seconds for the trial task
 TRIAL = {"max_new_tokens": 8, "temperature": 0}
@@ -99,13 +107,15 @@ def _of_work(client: Client) -> Iterator[Finding]:
 
 
 def _trial(client: Client) -> Finding:
-    """A task of the default language model; without one, of whatever there is that needs a prompt only."""
+    """A task of the default language model."""
     try:
         task = client.run("llm", {"prompt": "Hello"}, parameters=TRIAL, priority=10, timeout=TASK_TIME)
     except WaitTimeout as error:
         told = client.explain(error.last_seen.task_id)  # type: ignore[union-attr]
         client.cancel(error.last_seen.task_id)  # type: ignore[union-attr]
         return Finding("task", False, f"not done after {TASK_TIME:g} s: {told.message or told.reason}", "See above.")
+    except (ModelNotFound, PermissionDenied) as error:
+        return Finding("task", True, f"not tried: {error}")
     except BatonError as error:
         return Finding("task", False, str(error), "`baton explain` and the worker's log say more.")
     timings = task.timings

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from baton_client.cli import words
+from baton_client.cli.failures import TIMED_OUT
 from baton_client.cli.options import Json, Reason, TaskType, Timeout, connect
 from baton_client.cli.output import dump, note, say, table
 from baton_client.client import Client
@@ -93,7 +94,7 @@ def _drained(client: Client, name: str, timeout: float | None) -> Worker:
             return found
         if deadline is not None and time.monotonic() >= deadline:
             note(f"{name}  {_rest(found)}")
-            raise typer.Exit(4)
+            raise typer.Exit(TIMED_OUT)
         time.sleep(LOOK)
 
 
