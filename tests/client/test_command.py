@@ -47,7 +47,7 @@ def test_run_saves_an_image_under_the_name_that_was_asked_for(baton: Program, tm
 
 def test_a_task_that_fails_is_exit_status_1_and_says_why(baton: Program) -> None:
     done = baton("run", "llm", "Hello", *SIMULATED, "-p", "simulate.fail=error", "--max-attempts", "1", status=1)
-    assert "failed" in done.stderr
+    assert "failed (internal_error): simulated failure" in done.stderr
     assert done.stdout == ""
 
 

@@ -96,7 +96,7 @@ def completed(task: Task) -> Task:
     kinds: dict[str, type[TaskNotCompleted]] = {"cancelled": TaskCancelled, "expired": TaskExpired}
     if task.status == "completed":
         return task
-    why = f": {task.error.message}" if task.error else "."
+    why = f" ({task.error.code}): {task.error.message}" if task.error else "."
     words = {"expired": "expired: it had not started in time.", "cancelled": "was cancelled."}
     message = f"Task {task.task_id} " + words.get(task.status, f"{task.status}{why}")
     raise kinds.get(task.status, TaskFailed)(message, task)

@@ -49,6 +49,8 @@ class Screen:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+        if self._typed and not self._typed.endswith("\n"):
+            write("\n")
 
     def show(self, event: Event) -> None:
         if event.text and self._stream:
@@ -87,7 +89,7 @@ class Screen:
         if not text.startswith(self._typed):
             note("\nThe whole text is:")
             self._typed = ""
-        self._type(text[len(self._typed) :] + "\n")
+        self._type(text[len(self._typed) :])
 
 
 WORDS = {

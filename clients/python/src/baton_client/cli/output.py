@@ -9,11 +9,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 WIDTH = 200  # columns when nobody's terminal limits them
+GAP = 2  # columns between two of a table
+LAST = 10  # columns that the last of a table has at least
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -54,19 +57,28 @@ def dump(document: Any) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """Columns whose name begins with > are numbers."""
-    drawn = grid(columns, rows)
+    screen = console()
+    drawn = grid(columns, rows, screen.width)
     if drawn.row_count:
-        console().print(drawn)
+        needed = sum((column.min_width or 0) + GAP for column in drawn.columns)
+        screen.print(drawn, width=max(screen.width, needed), crop=False, overflow="ignore")
     else:
         note(empty)
 
 
-def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
-    drawn = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left", title_style="bold")
-    for name in columns:
-        drawn.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left", no_wrap=True)
-    for row in rows:
-        drawn.add_row(*(cell if isinstance(cell, Text) else Text(safe(str(cell))) for cell in row))
+def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], width: int) -> Table:
+    """Only the last column gives way to a narrow screen: an id that is cut is worth nothing."""
+    cells = [[cell if isinstance(cell, Text) else Text(safe(str(cell))) for cell in row] for row in rows]
+    names = [name.lstrip(">") for name in columns]
+    widths = [max(map(cell_len, texts)) for texts in zip(names, *(map(str, row) for row in cells), strict=True)]
+    widths[-1] = max(LAST, min(widths[-1], width - sum(widths[:-1]) - GAP * (len(widths) - 1)))
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for name, column_width in zip(columns, widths, strict=True):
+        justify: JustifyMethod = "right" if name.startswith(">") else "left"
+        drawn.add_column(name.lstrip(">"), justify=justify, no_wrap=True, overflow="ellipsis", min_width=column_width)
+    drawn.columns[-1].max_width = widths[-1]
+    for row in cells:
+        drawn.add_row(*row)
     return drawn
 
 

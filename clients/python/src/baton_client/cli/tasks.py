@@ -94,15 +94,15 @@ def ls(
         for task in tasks:
             say(task.task_id)
     else:
-        columns = ("task", "type", "model", "status", ">age", ">ran", "worker", "input")
+        columns = ("task", "status", "model", ">age", ">ran", "worker", "input")
         table(columns, map(_row, tasks), "No task matches.")
 
 
 def _row(task: Task) -> tuple[object, ...]:
-    text = words.short(str(next(iter(task.input.values()), "")), 40)
+    text = words.short(str(next(iter(task.input.values()), "")), 80)
     ran = words.seconds(task.timings.inference_seconds)
     age = words.age(task.created_at)
-    return (task.task_id, task.task_type, task.model, painted(task.status), age, ran, task.worker_id or "", text)
+    return task.task_id, painted(task.status), task.model, age, ran, task.worker_id or "", text
 
 
 def cancel(
@@ -142,7 +142,7 @@ def explain(context: typer.Context, task_id: TaskId, as_json: Json = False) -> N
         return
     start, position = told.estimated_start, told.position
     between = [f"{each:%H:%M:%S}" for each in (start.earliest, start.latest) if each] if start else []
-    say(told.message or f"It does not wait: {told.reason}.")
+    say(told.message or f"It does not wait ({told.reason}).")
     pairs(
         {
             "reason": told.reason,

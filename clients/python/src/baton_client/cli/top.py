@@ -37,7 +37,7 @@ def top(
         if as_json:
             dump(snapshot(client))
         elif once or not screen.is_terminal:
-            screen.print(drawn(client))
+            screen.print(drawn(client, screen.width))
         else:
             client.patience = 0.0  # a look that fails says so, and the next one is soon
             _live(client, screen, interval)
@@ -47,23 +47,23 @@ def _live(client: Client, screen: Any, interval: float) -> None:
     try:
         with Live(Text("…"), console=screen, screen=True, auto_refresh=False) as live:
             while True:
-                live.update(_view(client), refresh=True)
+                live.update(_view(client, screen.width), refresh=True)
                 time.sleep(interval)
     except KeyboardInterrupt:
         raise typer.Exit(OK) from None
 
 
-def _view(client: Client) -> RenderableType:
+def _view(client: Client, width: int) -> RenderableType:
     """A server that is away is no reason to end."""
     try:
-        return drawn(client)
+        return drawn(client, width)
     except (Unreachable, ApiError) as error:
         if isinstance(error, ApiError) and error.status not in (429, 502, 503, 504):
             raise
         return Text(f"{datetime.now():%H:%M:%S}  {error}", style="red")
 
 
-def drawn(client: Client) -> Group:
+def drawn(client: Client, width: int) -> Group:
     health, running = client.health(), _running(client)
     head = Text(f"{datetime.now():%H:%M:%S}  {client.credentials.url}  {health['status']}, ")
     head.append(f"{health['online_workers']} of {health['total_workers']} workers online")
@@ -71,11 +71,11 @@ def drawn(client: Client) -> Group:
     return Group(
         head,
         Text(),
-        grid(WORKER_COLUMNS, map(worker_row, client.workers())),
+        grid(WORKER_COLUMNS, map(worker_row, client.workers()), width),
         Text(),
-        grid(("queue", ">waiting", ">oldest", ">running", "paused"), queues),
+        grid(("queue", ">waiting", ">oldest", ">running", "paused"), queues, width),
         Text(),
-        grid(("task", "model", "status", ">step", ">for", "worker", "input"), map(_row, running)),
+        grid(("task", "model", "status", ">step", ">for", "worker", "input"), map(_row, running), width),
     )
 
 
