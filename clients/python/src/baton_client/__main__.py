@@ -1,0 +1,6 @@
+"""`python -m baton_client` is `baton`."""
+
+from baton_client.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The command `baton`: for people at a terminal, and with --json for scripts."""
