@@ -17,13 +17,19 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
 
 from tasks_app.realtime import holding, live
+from tasks_app.realtime.doorman import Guest
 from tasks_app.realtime.live import Live
+from tasks_app.realtime.overviews import Overviews
+from tasks_app.realtime.socket import Socket
+
+SOCKET_PATH = "/ws"
 
 
 class ThreadedHandler(ASGIHandler):
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(settings.WEB_THREADS, thread_name_prefix="web")
         self.live = Live(self._threads)
+        self.overviews = Overviews(self.live)
         self.changes = self.live.changes
         super().__init__()
 
@@ -50,7 +56,19 @@ class ThreadedHandler(ASGIHandler):
         self._threads.shutdown()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            raise ValueError(f"{scope['type']} is not served here")
         live.current.set(self.live)
-        await self.handle(scope, receive, send)
+        match scope["type"]:
+            case "http":
+                await self.handle(scope, receive, send)
+            case "websocket":
+                await self._socket(scope, receive, send)
+            case kind:
+                raise ValueError(f"{kind} is not served here")
+
+    async def _socket(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()  # websocket.connect
+        if scope["path"].rstrip("/") == SOCKET_PATH:
+            await Socket(self.live, self.overviews, Guest(scope), receive, send).run()
+        else:
+            await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b""})

@@ -43,4 +43,6 @@ def configure(options: dict[str, str]) -> None:
 def _render(style: str) -> list[Any]:
     if style == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=30)]
+    # Tracebacks without the values of variables, among which there may be keys.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=30, exception_formatter=plain)]

@@ -34,7 +34,7 @@ class Position:
         """Raises ValueError for what is no position: `<seq>` or `<seq>.<n>`."""
         match = FORM.match(text)
         if match is None:
-            raise ValueError(text)
+            raise ValueError(f"{text!r} is no position")
         return cls(int(match[1]), int(match[2] or 0))
 
 

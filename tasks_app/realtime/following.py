@@ -57,6 +57,7 @@ class Follower:
         self._attempt: int | None = None  # on a worker now
         self._seq, self._n = after.seq, 0  # of the last event of the log, and of the attempt's output, that were told
         self.ended = False
+        self.has_caught_up = False  # all that had happened was told; from now on it tells what happens
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         while (event := await self.next()) is not None:
@@ -82,6 +83,7 @@ class Follower:
 
     async def _something_to_read(self, until: float | None) -> bool:
         while not (self._lines or self._ear.log or self._ear.stream):
+            self.has_caught_up = True
             try:
                 await asyncio.wait_for(self._ear.wake.wait(), None if until is None else until - time.monotonic())
             except TimeoutError:

@@ -52,6 +52,14 @@ def snapshot(task_id: UUID) -> dict[str, Any] | None:
     return render.task(shown) if shown else None
 
 
+def last_seq(task_id: str) -> int:
+    """0 if there is no such task."""
+    try:
+        return last_seqs([str(UUID(task_id))]).get(str(UUID(task_id)), 0)
+    except ValueError:
+        return 0
+
+
 def last_seqs(task_ids: Iterable[str]) -> dict[str, int]:
     """By task; what is missing is gone."""
     return {str(pk): seq for pk, seq in Task.objects.filter(pk__in=list(task_ids)).values_list("pk", "last_seq")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,7 +32,6 @@ class Web:
                 self.handler, lifespan="off", log_level="error", timeout_graceful_shutdown=1, ws_ping_interval=None
             )
             self._server = uvicorn.Server(config)
-            self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
             serving = asyncio.create_task(self._server.serve([self.socket]))
             while not self._server.started:
                 await asyncio.sleep(0.01)
@@ -64,15 +64,12 @@ def serving() -> Iterator[Web]:
 
 def elsewhere(act: Callable[[], Any]) -> Any:
     """In a thread with a connection of its own, as another process would."""
-    done: list[Any] = []
 
-    def run() -> None:
+    def run() -> Any:
         try:
-            done.append(act())
+            return act()
         finally:
             connection.close()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    return done[0] if done else None
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(run).result()
