@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -18,12 +19,13 @@ TASK = {
 
 @dataclass(frozen=True)
 class Answer:
-    """`cut`: the connection ends after the body, however long it should have been."""
+    """`cut`: the connection ends after the body, however long it should have been, and `late` seconds after it."""
 
     status: int = 200
     body: Any = field(default_factory=lambda: dict(TASK))
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
+    late: float = 0.0
 
 
 CUT = Answer(status=0)  # the connection ends without an answer
@@ -86,6 +88,7 @@ class Scripted:
             handler.end_headers()
             handler.wfile.write(body)
             handler.wfile.flush()
+        time.sleep(answer.late)
         if answer.cut or not answer.status:
             handler.close_connection = True
             handler.connection.shutdown(socket.SHUT_RDWR)

@@ -91,9 +91,9 @@ def test_no_credentials_are_exit_status_2_and_say_what_to_set(baton: Program) ->
 def test_ctrl_c_while_run_waits_cancels_the_task(baton: Program, client: Client) -> None:
     for options, ended in ((), "cancelled"), (("--keep",), None):
         process = baton.start("run", "llm", "interrupted", *LONG, *options)
-        [task] = wait_until(lambda: list(client.list(q="interrupted", status=["running"])), what="the task")
+        [task] = wait_until(lambda: list(client.list(q="interrupted", status=["running"])), 60, "the task")
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=60)
         assert (process.returncode, output) == (130, "")
         assert task.task_id in errors
         assert "Traceback" not in errors
@@ -161,7 +161,7 @@ def test_an_operator_sees_and_steers_workers_and_queues(baton: Program) -> None:
 
 def test_top_draws_workers_queues_and_what_runs(baton: Program, client: Client) -> None:
     task = client.submit("llm", PROMPT, **simulated(30))
-    wait_until(lambda: client.get(task.task_id).status == "running", what="the task to run")
+    wait_until(lambda: client.get(task.task_id).status == "running", 60, "the task to run")
     drawn = baton("top", "--once").stdout
     assert "w1" in drawn
     assert "stable_diffusion" in drawn

@@ -163,6 +163,16 @@ def test_a_stream_that_was_cut_goes_on_behind_the_last_event_that_was_seen() -> 
     assert [asked.headers.get("Last-Event-ID") for asked in server.asked] == [None, "1", "3.1", "3.1"]
 
 
+def test_a_proxy_that_cuts_every_stream_after_a_while_wears_no_patience_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("baton_client.events.LASTED", 0.2)
+    headers = {"Content-Type": "text/event-stream", "Content-Length": "100000"}
+    silent = [Answer(200, b": nothing new\n\n", headers, cut=True, late=0.4)] * 4
+    with Scripted(*silent, Answer(200, frames(LAST), headers)) as server, client_of(server, patience=0.5) as client:
+        assert [event.id for event in client.stream("id")] == ["4"]
+    with Scripted(CUT) as server, client_of(server, patience=0.5) as client, pytest.raises(Unreachable):
+        list(client.stream("id"))
+
+
 def test_the_async_client_keeps_the_same_promises(tmp_path: Path) -> None:
     content = b"x" * 1000
 

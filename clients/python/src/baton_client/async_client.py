@@ -73,6 +73,7 @@ class AsyncClient(AsyncWire):
                     async with self._streamed(place.request()) as response:
                         if response.status_code == 204:  # nothing comes after `after`
                             return
+                        place.connected()
                         parser = Parser()
                         async for chunk in response.aiter_bytes():
                             for event in parser.feed(chunk):

@@ -71,6 +71,7 @@ class Client(Wire):
                     with self._streamed(place.request()) as response:
                         if response.status_code == 204:  # nothing comes after `after`
                             return
+                        place.connected()
                         parser = Parser()
                         for chunk in response.iter_bytes():
                             for event in parser.feed(chunk):

@@ -19,6 +19,7 @@ from baton_client.shapes.tasks import FINAL, Task
 
 ENDS = frozenset({*(f"task.{status}" for status in FINAL), "task.deleted"})
 SILENCE = 45.0  # seconds after which a connection is given up; the server sends a comment every 15
+LASTED = 5.0  # seconds after which a connection was a good one, though it brought nothing: some proxies cut them all
 CLOSED = "The server closed the stream of events before the task had ended."
 CLOSED_OUT = "The server ended the stream of events: this key is not valid any more."
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")  # a CR that ends the bytes at hand may be half of a CRLF
@@ -102,6 +103,7 @@ class Place:
         self._task_id, self._id = task_id, after
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self._persistence = Persistence(patience)
+        self._connected_at = math.inf
         self.is_over = False  # the last event was seen
 
     def request(self) -> Request:
@@ -114,6 +116,9 @@ class Place:
             headers["Last-Event-ID"] = str(self._id)
         return Request("GET", f"/tasks/{part(self._task_id)}/events", headers=headers, patience=min(SILENCE, left))
 
+    def connected(self) -> None:
+        self._connected_at = time.monotonic()
+
     def saw(self, event: Event) -> None:
         """Notes where to go on from. Raises Late."""
         if time.monotonic() >= self._deadline and not event.is_last:
@@ -124,7 +129,11 @@ class Place:
 
     def pause(self, problem: BatonError) -> float:
         """Seconds until the next try. Raises Late, and the problem when patience is over."""
-        left = self._deadline - time.monotonic()
+        now = time.monotonic()
+        left = self._deadline - now
         if left <= 0:
             raise Late
+        if now - self._connected_at >= LASTED:
+            self._persistence.succeeded()
+        self._connected_at = math.inf
         return min(left, self._persistence.pause(problem))
