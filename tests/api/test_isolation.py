@@ -336,7 +336,8 @@ def send(client: Client, method: str, path: str, ask: Any) -> Any:
 
 def text_of(response: Any) -> str:
     content = b"".join(response.streaming_content) if response.streaming else response.content
-    response.close()
+    for close in response._resource_closers:  # its files; closing all of it would also close the database
+        close()
     return bytes(content).decode(errors="replace")
 
 
