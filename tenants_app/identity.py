@@ -87,18 +87,23 @@ def of_key(key: ApiKey) -> Identity | None:
 def of_member(user: User, organization: Organization) -> Identity | None:
     """A person in one of their organizations."""
     role = role_of(user, organization)
-    if role is None:
-        return None
-    return Identity(organization, user.pk, user.get_username(), sees_all=user.is_staff, role=role, scopes=GRANTED[role])
+    return _person(user, organization, role) if role else None
 
 
 def of_user(user: User) -> Identity | None:
     """The first organization the person joined; staff without one work in the oldest; others without one are nobody."""
+    if not user.is_active:
+        return None
     joined = Membership.objects.select_related("organization").filter(user=user).order_by("id").first()
     if joined is not None:
-        return of_member(user, joined.organization)
+        return _person(user, joined.organization, STAFF if user.is_staff else joined.role)
     oldest = Organization.objects.order_by("id").first() if user.is_staff else None
-    return of_member(user, oldest) if oldest else None
+    return _person(user, oldest, STAFF) if oldest else None
+
+
+def _person(user: User, organization: Organization, role: str) -> Identity:
+    name = user.get_username()
+    return Identity(organization, user.pk, name, sees_all=user.is_staff, role=role, scopes=GRANTED[role])
 
 
 def role_of(user: User, organization: Organization) -> str | None:

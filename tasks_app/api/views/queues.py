@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from tasks_app import pausing, selectors
 from tasks_app.api import query
-from tasks_app.api.access import operator_of
+from tasks_app.api.access import identity_of, operator_of
 from tasks_app.api.documents import queues as documents
 from tasks_app.models import Pause, PauseKind
 from tasks_app.schemas.pause import PAUSE_REQUEST
@@ -26,7 +26,7 @@ class QueuesView(APIView):
     @documents.list_queues
     def get(self, request: Request) -> Response:
         query.refuse_unknown(request.query_params, ())
-        pauses = pausing.in_force()
+        pauses = pausing.visible_to(identity_of(request))
         by_queue = {pause.name: rendered(pause) for pause in pauses if pause.kind == PauseKind.QUEUE}
         queues = [{**queue, "paused": by_queue.get(queue["name"])} for queue in selectors.queues()]
         return Response({"results": queues, "paused": [rendered(pause) for pause in pauses]})
