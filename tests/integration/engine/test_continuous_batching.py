@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from gpu_worker.engine.protocol import Completed, Failed, ModelSpec
+from gpu_worker.runners import llm
 from gpu_worker.runners.base import InvalidInput, ModelRefused
 from gpu_worker.runners.decoding.continuous import Continuous
 from gpu_worker.runners.decoding.turns import TurnTaking
@@ -164,6 +165,37 @@ def test_a_text_whose_numbers_break_takes_nobody_along(batches: Batches, models:
     assert "not a number" in broken.outcome.message
     assert text(sound.outcome) == alone
     assert batches.say("sound", max_new_tokens=20, seed=3) == alone  # on the room that the broken one had
+
+
+@pytest.mark.parametrize("kind", [tiny_decoders.grouped, tiny_decoders.recurrent], ids=lambda kind: kind.__name__)
+def test_a_choice_that_fails_is_made_again_with_the_same_number(
+    tmp_path: Path, kind: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = Batches(ModelSpec("m", "llm", "transformers", str(tiny_decoders.save(tmp_path / "model", kind))))
+    alone = [batches.say("some words", max_new_tokens=12, seed=seed) for seed in (1, 2)]
+    running = [batches.begin("some words", max_new_tokens=12, seed=seed) for seed in (1, 2)]
+    for _ in range(3):
+        batches.step(running)
+
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(llm, "choose", fail)
+        for _ in range(2):
+            with pytest.raises(MemoryError):
+                batches.step(running)
+    batches.finish(running)
+    assert [text(execution.outcome) for execution in running] == alone
+
+
+def test_a_tokenizer_that_fails_for_one_fails_that_one(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = batches.say("sound", max_new_tokens=8, seed=3)
+    broken, sound = (batches.begin("sound", max_new_tokens=8, seed=3) for _ in range(2))
+    monkeypatch.setattr(broken.state, "stream", None)
+    batches.finish([broken, sound])
+    assert isinstance(broken.outcome, Failed)
+    assert text(sound.outcome) == alone
 
 
 def test_the_cache_counts_as_memory_of_the_model(models: Models) -> None:
