@@ -222,6 +222,8 @@ KINDS: list[tuple[Callable[[int], Any], type]] = [
     (tiny_decoders.sliding, TurnTaking),
     (tiny_decoders.recurrent, TurnTaking),
     (tiny_decoders.stretching, TurnTaking),
+    (tiny_decoders.tilted, TurnTaking),
+    (tiny_decoders.counting, Continuous),
 ]
 
 
@@ -240,7 +242,8 @@ def test_each_kind_of_model_gets_the_decoder_that_fits_and_says_what_generate_sa
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    greedy = {"do_sample": False, "max_new_tokens": 30, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": 0}
     for prompt, execution in zip(prompts, running, strict=True):
         tokens = tokenizer(prompt, return_tensors="pt")["input_ids"]
-        made = model.generate(input_ids=tokens, do_sample=False, max_new_tokens=30)[0, tokens.shape[1] :]
+        made = model.generate(input_ids=tokens, **greedy)[0, tokens.shape[1] :]
         assert text(execution.outcome) == tokenizer.decode(made, skip_special_tokens=True).rstrip("\ufffd")
