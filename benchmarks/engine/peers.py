@@ -13,7 +13,6 @@ from transformers.generation.configuration_utils import ContinuousBatchingConfig
 
 from benchmarks.engine.made import Request
 
-
 PATIENCE = 60.0  # seconds for one step
 
 
