@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,24 +128,35 @@ def _check(runs: dict[str, list[Run]], tokenizer: Any) -> None:
 def _report(
     runs: dict[str, list[Run]], tokens: int, waiting: float, overhead: float, options: argparse.Namespace
 ) -> None:
-    speed = {name: tokens / statistics.median(run.seconds for run in several) for name, several in runs.items()}
+    speed = {name: _speed(several, tokens, lambda run: run.seconds) for name, several in runs.items()}
+    busy = {name: _speed(several, tokens, lambda run: run.processor_seconds) for name, several in runs.items()}
     for name, several in runs.items():
         firsts = [first for run in several for first in run.firsts]
-        busy = tokens / statistics.median(run.processor_seconds for run in several)
         print(
-            f"{name:26} {speed[name]:8.1f} tokens/s {busy:8.1f} per processor second   "
+            f"{name:26} {speed[name]:8.1f} tokens/s {busy[name]:8.1f} per processor second   "
             f"first token: median {statistics.median(firsts):6.2f} s, last {max(firsts):6.2f} s"
         )
-    ours = speed["baton"]
     figures = {
-        "llm_vs_single": round(ours / speed["one at a time"], 2),
-        "llm_vs_static": round(ours / speed["static batch"], 2),
-        "llm_vs_transformers": round(ours / speed["transformers' continuous"], 2),
+        **_ratios(speed),
         "ttft_under_load_seconds": round(waiting, 3),
         "overhead_ms": round(overhead, 2),
+        "by_processor_time": _ratios(busy),
     }
-    about = {"benchmark": "engine", "model": options.size, "device": options.device, "threads": torch.get_num_threads()}
-    print(json.dumps({**about, **figures}))
+    about = {"benchmark": "engine", "model": options.size, "device": options.device, "dtype": options.dtype}
+    machine = {"threads": torch.get_num_threads(), "load_average": round(os.getloadavg()[0], 1)}
+    print(json.dumps({**about, **machine, **figures}))
+
+
+def _speed(several: Sequence[Run], tokens: int, seconds: Callable[[Run], float]) -> float:
+    return tokens / statistics.median(seconds(run) for run in several)
+
+
+def _ratios(speed: dict[str, float]) -> dict[str, float]:
+    return {
+        "llm_vs_single": round(speed["baton"] / speed["one at a time"], 2),
+        "llm_vs_static": round(speed["baton"] / speed["static batch"], 2),
+        "llm_vs_transformers": round(speed["baton"] / speed["transformers' continuous"], 2),
+    }
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from transformers.generation.configuration_utils import ContinuousBatchingConfig
 
 from benchmarks.engine.made import Request
 
+PATIENCE = 60.0  # seconds for one step
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -93,7 +95,8 @@ class Transformers:
         )
         manager.start()
         try:
-            self._wait_for(manager, manager.add_request([1, 2, 3], max_new_tokens=2))
+            manager.add_request([1, 2, 3], max_new_tokens=2)  # warm
+            self._wait_for_one(manager)
             return self._measure(manager, requests)
         finally:
             manager.stop(block=True)
@@ -109,12 +112,13 @@ class Transformers:
         firsts: dict[Any, float] = {}
         answers: dict[Any, list[int]] = {}
         while len(answers) < len(requests):
-            output = manager.get_result(timeout=5)
+            output = manager.get_result(timeout=PATIENCE)
+            assert output is not None, "its loop has died"
             firsts.setdefault(output.request_id, clock.seconds())
             if output.is_finished():
                 answers[output.request_id] = list(output.generated_tokens)
         return clock.run([answers[id_] for id_ in ids], [firsts[id_] for id_ in ids])
 
-    def _wait_for(self, manager: Any, request_id: Any) -> None:
-        while (output := manager.get_result(timeout=1)) is None or not output.is_finished():
+    def _wait_for_one(self, manager: Any) -> None:
+        while not manager.get_result(timeout=PATIENCE).is_finished():
             pass

@@ -10,6 +10,7 @@ import torch
 from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from gpu_worker.engine import failures
 from gpu_worker.engine.device import Device
 from gpu_worker.engine.protocol import Cancelled, Completed, Failed, ModelSpec, Usage
 from gpu_worker.runners.adapters import TransformersBearer
@@ -95,10 +96,22 @@ class LanguageModelRunner(PretrainedRunner):
         super().end(execution)
 
     def _write(self, ready: Ready, executions: dict[Generation, Execution], control: Control) -> None:
-        rows, texts = zip(*((one.sampling, one.tokens) for one in ready.generations), strict=True)
-        for generation, token in zip(ready.generations, choose(ready.logits, rows, texts), strict=True):
+        for generation, token in zip(ready.generations, self._choose(ready), strict=True):
             generation.sampling.settled()
-            self._add(executions[generation], token, control)
+            execution = executions[generation]
+            try:
+                self._add(execution, token, control)
+            except Exception as error:  # noqa: BLE001  a tokenizer's error is no reason to lose the others' tokens
+                execution.outcome = failures.of_request(error)
+
+    def _choose(self, ready: Ready) -> list[int | None]:
+        rows, texts = zip(*((one.sampling, one.tokens) for one in ready.generations), strict=True)
+        try:
+            return choose(ready.logits, rows, texts)
+        except Exception:
+            for generation in ready.generations:
+                self.decoder.undo(generation)
+            raise
 
     def _add(self, execution: Execution, token: int | None, control: Control) -> None:
         answer: Answer = execution.state

@@ -54,6 +54,9 @@ class Continuous:
             chunk.generation.cached = chunk.stop
         return Ready([chunk.generation for chunk in chunks], logits) if chunks else None
 
+    def undo(self, generation: Generation) -> None:
+        generation.cached -= 1
+
     def release(self, generation: Generation) -> None:
         self._seating.leave(generation)
 

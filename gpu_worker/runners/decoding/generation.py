@@ -65,5 +65,8 @@ class Decoder(Protocol):
     def forward(self, part: Sequence[Chunk]) -> Ready | None:
         """Read one part. After an error nothing has changed that counts."""
 
+    def undo(self, generation: Generation) -> None:
+        """No token could be chosen after its last one, which is to be read again."""
+
     def release(self, generation: Generation) -> None:
         """Forget what is cached of it."""

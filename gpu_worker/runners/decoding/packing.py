@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -16,7 +16,7 @@ from gpu_worker.runners.decoding.paged_cache import PagedCache
 SHORT = 8  # blocks; rows up to here are never parted from each other
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Group:
     """`rows` rows that read `size` tokens each and are looked up together; the first stands at `first`."""
 
@@ -25,15 +25,6 @@ class Group:
     size: int
     table: torch.Tensor  # (rows, blocks)
     visible: torch.Tensor  # (rows, 1, size, tokens): 0 where a token may look, else minus infinity
-    _masks: dict[int, torch.Tensor] = field(default_factory=dict)
-
-    def mask(self, shared: int) -> torch.Tensor:
-        """For `shared` query heads to a head of the cache, laid one after the other."""
-        if self.size == 1:
-            return self.visible
-        if shared not in self._masks:
-            self._masks[shared] = self.visible.repeat(1, 1, shared, 1)
-        return self._masks[shared]
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,12 +93,27 @@ def attend(
     for group in step.groups:
         keys, values = step.cache.rows(module.layer_idx, group.table)
         span = slice(group.first, group.first + group.rows * group.size)
-        asking = query[0, :, span].reshape(query.shape[1], group.rows, group.size, -1).transpose(0, 1)
-        asking = asking.reshape(group.rows, key.shape[1], shared * group.size, -1)
-        found = scaled_dot_product_attention(asking, keys, values, attn_mask=group.mask(shared), scale=scaling)
-        found = found.reshape(group.rows, query.shape[1], group.size, -1).transpose(1, 2)
-        result[span] = found.flatten(0, 1)
+        asking = query[0, :, span].reshape(key.shape[1], shared, group.rows, group.size, -1).permute(2, 0, 1, 3, 4)
+        found = _look(asking, keys, values, group.visible, scaling)
+        result[span] = found.permute(0, 3, 1, 2, 4).reshape(-1, query.shape[1], value.shape[3])
     return result[None], None
+
+
+def _look(
+    asking: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, visible: torch.Tensor, scaling: float | None
+) -> torch.Tensor:
+    """(rows, heads, shared, size, …): `shared` heads of the query look at the same head of the cache.
+
+    Single tokens let theirs pass for so many tokens of one head. Longer chunks go head by head, because neither
+    the mask nor the keys need be copied then; each call has enough to do.
+    """
+    if asking.shape[3] == 1:
+        flat = asking.flatten(2, 3)
+        return scaled_dot_product_attention(flat, keys, values, attn_mask=visible, scale=scaling)[..., None, :]
+    each = [
+        scaled_dot_product_attention(part, keys, values, attn_mask=visible, scale=scaling) for part in asking.unbind(2)
+    ]
+    return torch.stack(each, dim=2)
 
 
 AttentionInterface.register(NAME, attend)

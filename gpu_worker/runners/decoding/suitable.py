@@ -31,21 +31,16 @@ class Unsuitable(Exception):
 @torch.inference_mode()
 def prepare(model: Any) -> tuple[list[LayerShape], torch.dtype]:
     """Give the model the attention that batches. Raises Unsuitable and leaves the model as it was."""
-    shapes, dtype = _inspect(model)
-    tokens = [7 * number % model.config.get_text_config().vocab_size for number in range(1, TRIAL + 1)]
-    expected = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0, -1].float()
     before = model.config._attn_implementation
     try:
-        model.set_attn_implementation(NAME)
-        found = _trial(model, tokens, PagedCache(shapes, 3 * blocks_for(TRIAL), dtype, model.device)).float()
+        shapes, dtype = _inspect(model)
+        _try(model, shapes, dtype)
     except Exception as error:
-        model.set_attn_implementation(before)
-        if is_out_of_memory(error):
+        if model.config._attn_implementation != before:
+            model.set_attn_implementation(before)
+        if isinstance(error, Unsuitable) or is_out_of_memory(error):
             raise
         raise Unsuitable(f"{type(error).__name__}: {error}") from error
-    if not torch.dist(found, expected) <= TOLERANCE.get(dtype, 0.0) * expected.norm():
-        model.set_attn_implementation(before)
-        raise Unsuitable("a trial did not give what its own attention gives")
     return shapes, dtype
 
 
@@ -63,6 +58,15 @@ def _inspect(model: Any) -> tuple[list[LayerShape], torch.dtype]:
         raise Unsuitable(f"its cache has layers of another kind: {', '.join(sorted(others)) or 'none'}")
     shapes = [LayerShape(layer.keys.shape[1], layer.keys.shape[3], layer.values.shape[3]) for layer in cache.layers]
     return shapes, cache.layers[0].keys.dtype
+
+
+def _try(model: Any, shapes: list[LayerShape], dtype: torch.dtype) -> None:
+    tokens = [7 * number % model.config.get_text_config().vocab_size for number in range(1, TRIAL + 1)]
+    expected = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0, -1].float()
+    model.set_attn_implementation(NAME)
+    found = _trial(model, tokens, PagedCache(shapes, 3 * blocks_for(TRIAL), dtype, model.device)).float()
+    if not torch.dist(found, expected) <= TOLERANCE.get(dtype, 0.0) * expected.norm():
+        raise Unsuitable("a trial did not give what its own attention gives")
 
 
 def _trial(model: Any, tokens: list[int], cache: PagedCache) -> torch.Tensor:

@@ -38,5 +38,8 @@ class TurnTaking:
         generation.cache, generation.cached = output[self._cache_is], chunk.stop
         return Ready([generation], output.logits[:, -1])
 
+    def undo(self, generation: Generation) -> None:
+        self.release(generation)  # a recurrent state has no way back
+
     def release(self, generation: Generation) -> None:
         generation.cache, generation.cached = None, 0

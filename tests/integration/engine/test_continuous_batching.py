@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from gpu_worker.engine.protocol import Completed, Failed, ModelSpec
+from gpu_worker.runners import llm
 from gpu_worker.runners.base import InvalidInput, ModelRefused
 from gpu_worker.runners.decoding.continuous import Continuous
 from gpu_worker.runners.decoding.turns import TurnTaking
@@ -166,6 +167,37 @@ def test_a_text_whose_numbers_break_takes_nobody_along(batches: Batches, models:
     assert batches.say("sound", max_new_tokens=20, seed=3) == alone  # on the room that the broken one had
 
 
+@pytest.mark.parametrize("kind", [tiny_decoders.grouped, tiny_decoders.recurrent], ids=lambda kind: kind.__name__)
+def test_a_choice_that_fails_is_made_again_with_the_same_number(
+    tmp_path: Path, kind: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = Batches(ModelSpec("m", "llm", "transformers", str(tiny_decoders.save(tmp_path / "model", kind))))
+    alone = [batches.say("some words", max_new_tokens=12, seed=seed) for seed in (1, 2)]
+    running = [batches.begin("some words", max_new_tokens=12, seed=seed) for seed in (1, 2)]
+    for _ in range(3):
+        batches.step(running)
+
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(llm, "choose", fail)
+        for _ in range(2):
+            with pytest.raises(MemoryError):
+                batches.step(running)
+    batches.finish(running)
+    assert [text(execution.outcome) for execution in running] == alone
+
+
+def test_a_tokenizer_that_fails_for_one_fails_that_one(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = batches.say("sound", max_new_tokens=8, seed=3)
+    broken, sound = (batches.begin("sound", max_new_tokens=8, seed=3) for _ in range(2))
+    monkeypatch.setattr(broken.state, "stream", None)
+    batches.finish([broken, sound])
+    assert isinstance(broken.outcome, Failed)
+    assert text(sound.outcome) == alone
+
+
 def test_the_cache_counts_as_memory_of_the_model(models: Models) -> None:
     small = Batches(models["base"])
     large = Batches(replace(models["base"], options={"kv_cache_mib": 40, "max_concurrent": 4}))
@@ -190,6 +222,8 @@ KINDS: list[tuple[Callable[[int], Any], type]] = [
     (tiny_decoders.sliding, TurnTaking),
     (tiny_decoders.recurrent, TurnTaking),
     (tiny_decoders.stretching, TurnTaking),
+    (tiny_decoders.tilted, TurnTaking),
+    (tiny_decoders.counting, Continuous),
 ]
 
 
@@ -208,7 +242,8 @@ def test_each_kind_of_model_gets_the_decoder_that_fits_and_says_what_generate_sa
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    greedy = {"do_sample": False, "max_new_tokens": 30, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": 0}
     for prompt, execution in zip(prompts, running, strict=True):
         tokens = tokenizer(prompt, return_tensors="pt")["input_ids"]
-        made = model.generate(input_ids=tokens, do_sample=False, max_new_tokens=30)[0, tokens.shape[1] :]
+        made = model.generate(input_ids=tokens, **greedy)[0, tokens.shape[1] :]
         assert text(execution.outcome) == tokenizer.decode(made, skip_special_tokens=True).rstrip("\ufffd")

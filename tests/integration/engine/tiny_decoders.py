@@ -72,6 +72,26 @@ def of_experts(vocabulary: int) -> Any:
     )
 
 
+def tilted(vocabulary: int) -> Any:
+    """A Bloom: no positions, attention of its own that falls off with the distance."""
+    from transformers import BloomConfig, BloomForCausalLM
+
+    return BloomForCausalLM(BloomConfig(vocab_size=vocabulary, hidden_size=32, n_layer=2, n_head=4, **COMMON))
+
+
+def counting(vocabulary: int) -> Any:
+    """An OPT: learnt positions, counted from a mask unless they are given."""
+    from transformers import OPTConfig, OPTForCausalLM
+
+    shape = {"hidden_size": 32, "word_embed_proj_dim": 32, "ffn_dim": 64, "num_hidden_layers": 2}
+    common = {"init_std": 0.3, "bos_token_id": None, "eos_token_id": None}
+    return OPTForCausalLM(
+        OPTConfig(
+            vocab_size=vocabulary, num_attention_heads=4, max_position_embeddings=CONTEXT_LENGTH, **shape, **common
+        )
+    )
+
+
 def save(folder: Path, make: Callable[[int], Any]) -> Path:
     tokenizer = tiny_models._byte_tokenizer()
     torch.manual_seed(0)
