@@ -14,7 +14,10 @@ from workers_app.models import ABSENT, Worker, WorkerState
 
 QUARANTINED = "quarantined"
 EMPTIES = frozenset({WorkerState.DRAINING, WorkerState.RETIRED})
-DEVICE_FIELDS = ("name", "type", "memory_total_mib", "memory_used_mib", "utilization", "temperature_c", "power_w")
+DEVICE_FIELDS = (
+    *("name", "type", "memory_total_mib", "memory_used_mib", "utilization", "temperature_c", "power_w"),
+    *("ecc_errors", "xid"),
+)
 
 
 @dataclass(frozen=True, slots=True)

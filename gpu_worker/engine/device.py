@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pynvml
 
+from gpu_worker.engine import nvml
 from gpu_worker.engine.protocol import DeviceInfo
 
 MIB = 1024 * 1024
@@ -44,9 +46,7 @@ def detect() -> Device:
 def memory_used_mib(device: Device) -> int:
     """On CUDA all that is in use on the device, whoever uses it; on the CPU what this process holds."""
     if device.type == "cuda":
-        import pynvml
-
-        return int(pynvml.nvmlDeviceGetMemoryInfo(_cuda_handle()).used) // MIB
+        return int(pynvml.nvmlDeviceGetMemoryInfo(nvml.handle()).used) // MIB
     return int(psutil.Process().memory_info().rss) // MIB
 
 
@@ -83,26 +83,11 @@ def imported_torch() -> Any:
 
 
 def _cuda_info() -> DeviceInfo | None:
-    import pynvml
-
-    if "+cpu" in metadata.version("torch") or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+    gpu = nvml.handle()
+    if gpu is None:
         return None
-    try:
-        pynvml.nvmlInit()
-        handle = _cuda_handle()
-    except pynvml.NVMLError:  # no driver or no device is the ordinary case of a CPU host
-        return None
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    return DeviceInfo("cuda", str(pynvml.nvmlDeviceGetName(handle)), int(memory.total) // MIB)
-
-
-def _cuda_handle() -> object:
-    import pynvml
-
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-    if first.isdigit():
-        return pynvml.nvmlDeviceGetHandleByIndex(int(first))
-    return pynvml.nvmlDeviceGetHandleByUUID(first)
+    memory = pynvml.nvmlDeviceGetMemoryInfo(gpu)
+    return DeviceInfo("cuda", str(pynvml.nvmlDeviceGetName(gpu)), int(memory.total) // MIB)
 
 
 def _cpu_name() -> str:

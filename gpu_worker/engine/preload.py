@@ -31,6 +31,7 @@ def start_in_background(threads: int) -> None:
     global _threads
     _threads = threads
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # the order in which NVML counts them
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

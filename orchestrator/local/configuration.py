@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from orchestrator.local import devices
 from orchestrator.local.errors import StartError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -47,9 +48,14 @@ def read(environ: Mapping[str, str], dotenv: Path = PROJECT / ".env") -> Configu
         data_dir=_data_dir(environment.get("DATA_DIR") or ".data"),
         host=environment.get("HOST") or "127.0.0.1",
         port=_number(environment, "PORT", default=8002, least=0, most=65535),
-        workers=_number(environment, "WORKERS", default=1, least=0, most=64),
+        workers=_number(environment, "WORKERS", default=_devices(environment), least=0, most=64),
         environment=environment,
     )
+
+
+def _devices(environment: Mapping[str, str]) -> int:
+    """Workers where nobody says how many: one for each device that DEVICES names."""
+    return len(devices.chosen(environment)) if environment.get("DEVICES") else 1
 
 
 def _number(environment: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:

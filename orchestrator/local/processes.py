@@ -5,15 +5,14 @@ Called by `stack`.
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
+from orchestrator.local import devices
 from orchestrator.local.configuration import PROJECT
 from orchestrator.local.program import Program
 
 OPEN_STREAMS_TIME = 3  # seconds; the web server waits for ever for an open event stream unless it is told not to
 DRAIN_TIME = 8.0  # seconds a worker lets running tasks finish; then it gives them back
 WORKER_SLOTS = "4"
-GPUS = Path("/proc/driver/nvidia/gpus")  # one entry each, where there is NVIDIA's driver
 ROOT_WARNING = "ignore:You're running the worker with superuser"  # in a container that is the ordinary case
 
 
@@ -40,7 +39,15 @@ def webhooks(environment: Mapping[str, str]) -> Program:
     return Program("webhooks", (sys.executable, "manage.py", "run_webhooks"), environment, PROJECT)
 
 
-def worker(environment: Mapping[str, str], number: int) -> Program:
+def workers(environment: Mapping[str, str], count: int) -> list[Program]:
+    """They take the devices in turn."""
+    visible = devices.chosen(environment)
+    shared = {**environment, "ENGINE_THREADS": str(devices.threads(environment, count))}
+    own = [{"CUDA_VISIBLE_DEVICES": visible[number % len(visible)]} if visible else {} for number in range(count)]
+    return [_worker(shared | device, number) for number, device in enumerate(own, start=1)]
+
+
+def _worker(environment: Mapping[str, str], number: int) -> Program:
     """SIGTERM drains it; its engine is its own child, and is killed with it."""
     name = f"gpu-worker-{number}"
     command = (
@@ -49,8 +56,7 @@ def worker(environment: Mapping[str, str], number: int) -> Program:
         *("--prefetch-multiplier", "1", "--without-gossip", "--without-mingle", "--loglevel", "INFO"),
     )
     drain = float(environment.get("WORKER_DRAIN_SECONDS") or DRAIN_TIME)
-    own = {**environment, **_device(environment, number)}
-    own |= {"WORKER_NAME": name, "WORKER_DRAIN_SECONDS": str(drain), "PYTHONWARNINGS": ROOT_WARNING}
+    own = {**environment, "WORKER_NAME": name, "WORKER_DRAIN_SECONDS": str(drain), "PYTHONWARNINGS": ROOT_WARNING}
     return Program(f"worker-{number}", command, own, PROJECT, grace=drain + 2.0)
 
 
@@ -63,11 +69,3 @@ def external_pool(environment: Mapping[str, str]) -> tuple[Program, ...]:
     own = {**environment, "WORKER_DRAIN_SECONDS": str(drain), "PYTHONWARNINGS": ROOT_WARNING}
     command = (sys.executable, "manage.py", "run_external_pool", "--slots", slots)
     return (Program("external", command, own, PROJECT, grace=drain + 2.0),)
-
-
-def _device(environment: Mapping[str, str], number: int) -> dict[str, str]:
-    """One GPU each, in turn; nothing where there is none or where somebody has chosen already."""
-    gpus = len(list(GPUS.iterdir())) if GPUS.is_dir() else 0
-    if not gpus or environment.get("CUDA_VISIBLE_DEVICES"):
-        return {}
-    return {"CUDA_VISIBLE_DEVICES": str((number - 1) % gpus)}

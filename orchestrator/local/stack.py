@@ -75,7 +75,7 @@ def _start(
         processes.web(environment, web_socket.fileno()),
         processes.scheduler(environment),
         processes.webhooks(environment),
-        *(processes.worker(environment, number + 1) for number in range(configuration.workers)),
+        *processes.workers(environment, configuration.workers),
         *processes.external_pool(environment),
     )
     told = (listener.address(web_socket), environment["BASE_URL"], here.data_dir, console)

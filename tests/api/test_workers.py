@@ -120,7 +120,14 @@ def test_each_worker_tells_its_load_and_its_device(api: Client, identity: Identi
     assert (worker["active_tasks"], worker["reserved_tasks"], worker["scheduled_tasks"]) == (2, 1, 0)
     assert (worker["total_load"], worker["slots"], worker["status"], worker["state"]) == (3, 4, "online", "active")
     assert worker["gpus"] == [
-        {**device, "temperature_c": None, "power_w": None, "loaded_models": [{"name": "m", "memory_mib": 800}]}
+        {
+            **device,
+            "temperature_c": None,
+            "power_w": None,
+            "ecc_errors": None,
+            "xid": None,
+            "loaded_models": [{"name": "m", "memory_mib": 800}],
+        }
     ]
     assert api.get("/workers/").json() == {"results": [worker]}
 

@@ -50,6 +50,8 @@ class Gpu(s.Serializer[Any]):
     utilization = nullable(s.FloatField)
     temperature_c = nullable(s.FloatField)
     power_w = nullable(s.FloatField)
+    ecc_errors = nullable(s.IntegerField, help_text="Errors of its memory that could not be corrected.")
+    xid = nullable(s.IntegerField, help_text="The newest error that its driver told, by NVIDIA's number.")
     loaded_models = LoadedModel(many=True)
 
 
