@@ -1,4 +1,4 @@
-"""`python -m benchmarks.soak`: many requests of all kinds through one engine; does its memory stay what it is?
+"""`python -m benchmarks.soak_engine`: many requests of all kinds through one engine; does its memory stay what it is?
 
 Needs no server. Prints the engine's resident memory as it goes; ends with 1 if it grew by more than 5 % over the second
 half of the run.
@@ -34,7 +34,7 @@ ORDER = ["llm", "image_to_text"] * 9 + ["tts", "stable_diffusion"]  # over and o
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="benchmarks.soak", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks.soak_engine", description=__doc__)
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--in-flight", type=int, default=8)
     given = parser.parse_args()
