@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
-from gpu_worker import newer, results
+from gpu_worker import newer, results, specs
 from gpu_worker.engine.process import EngineGone
 from gpu_worker.engine.protocol import Cancelled as EngineCancelled
 from gpu_worker.engine.protocol import Completed as EngineCompleted
@@ -26,7 +26,6 @@ from gpu_worker.engine.protocol import Finished, PhaseChanged, Progress, Report,
 from gpu_worker.engine_face import Engine, EngineDied, Released
 from gpu_worker.inputs import PreparationFailed, prepare_input
 from gpu_worker.reporting import Work
-from gpu_worker.specs import spec_of
 from tasks_app import crash_points
 from tasks_app.leases import Beat
 from tasks_app.outcomes import Cancelled, EngineDeath, Failed, Measured, Outcome, Returned
@@ -147,7 +146,7 @@ class Attempt:
     def _request(self, model: Model, directory: Path) -> Submit:
         return Submit(
             request_id=str(self.claimed.attempt_id),
-            model=spec_of(model),
+            model=specs.spec_of(model),
             input=prepare_input(self.claimed, directory),
             parameters=self.claimed.parameters,
             directory=str(directory),

@@ -24,7 +24,7 @@ from gpu_worker.runners.base import Control, Execution, Runner
 
 DEVICE = Device(DeviceInfo("cpu", "test", 1000), threads=1, budget_mib=1000)
 SPEC = ModelSpec("scripted", "llm", "simulated", memory_mib=100)
-PATIENCE = 20.0  # seconds; far more than anything here takes
+PATIENCE = 60.0  # seconds; far more than anything here takes, on a machine that does much else
 
 Step = Callable[[Execution, Control], None]
 
