@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
-from gpu_worker import newer, results
+from gpu_worker import newer, results, specs
 from gpu_worker.engine.process import EngineGone
 from gpu_worker.engine.protocol import Cancelled as EngineCancelled
 from gpu_worker.engine.protocol import Completed as EngineCompleted
@@ -149,7 +149,7 @@ class Attempt:
     def _request(self, model: Model, directory: Path) -> Submit:
         return Submit(
             request_id=str(self.claimed.attempt_id),
-            model=spec_of(model),
+            model=specs.spec_of(model),
             input=prepare_input(self.claimed, directory),
             parameters=self.claimed.parameters,
             directory=str(directory),

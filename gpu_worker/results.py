@@ -28,6 +28,7 @@ def measured(
         output_tokens=usage.output_tokens,
         images=usage.images,
         audio_seconds=usage.audio_seconds,
+        relief=outcome.relief,
     )
 
 

@@ -20,6 +20,7 @@ class Measured:
     output_tokens: int | None = None
     images: int | None = None
     audio_seconds: float | None = None
+    relief: tuple[str, ...] = ()  # what the engine did when memory ran out
 
     @property
     def gpu_seconds(self) -> float:

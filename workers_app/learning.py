@@ -16,8 +16,9 @@ UPDATE workers_app_model m SET measured_mib = needed.mib
   FROM unnest(%s::text[], %s::text[], %s::int[]) AS told (task_type, name, mib)
   JOIN workers_app_model own ON own.task_type = told.task_type AND own.name = told.name AND own.runner <> 'simulated'
   LEFT JOIN workers_app_model base ON base.task_type = own.task_type AND base.name = own.base AND own.adapter <> ''
- CROSS JOIN LATERAL (SELECT told.mib + coalesce(nullif(base.memory_mib, 0), base.measured_mib, 0) AS mib) needed
- WHERE m.id = own.id AND (m.measured_mib = 0 OR m.measured_mib > needed.mib)
+ CROSS JOIN LATERAL (SELECT coalesce(nullif(base.memory_mib, 0), base.measured_mib, 0) AS mib) below
+ CROSS JOIN LATERAL (SELECT told.mib + below.mib AS mib) needed
+ WHERE m.id = own.id AND (own.adapter = '' OR below.mib > 0) AND (m.measured_mib = 0 OR m.measured_mib > needed.mib)
 """
 
 

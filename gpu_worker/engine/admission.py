@@ -21,16 +21,22 @@ def batch_wait(runner: Runner, spec: ModelSpec) -> float:
 
 
 def choose(
-    running: Sequence[Execution], waiting: Sequence[Execution], runner: Runner, spec: ModelSpec
+    running: Sequence[Execution],
+    waiting: Sequence[Execution],
+    runner: Runner,
+    spec: ModelSpec,
+    most: int | None = None,
 ) -> list[Execution]:
     """In their order. The one that waits longest leads the next batch, and its like may come with it from further back.
 
     While a batch runs it stands at the head of the line: nobody passes it, so the batch runs out and its turn comes.
+    `most`: as many as may run while memory is short.
     """
     if not waiting:
         return []
     leader = running[0] if running else waiting[0]
-    room = limit(runner, spec, leader) - len(running)
+    bound = limit(runner, spec, leader)
+    room = (bound if most is None else min(bound, most)) - len(running)
     like = [_is_like(leader, execution, runner) for execution in waiting]
     if running:
         first_stranger = like.index(False) if False in like else len(like)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Callable
 
 from gpu_worker.engine import device
 from gpu_worker.engine.model_cache import ModelTooBig
@@ -38,15 +37,14 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:REASON_LIMIT]
 
 
-def relieve(error: Exception, evict_idle: Callable[[], None]) -> bool:
-    """True if it was want of memory: then idle models are gone. Ends the process if the device is lost to it."""
+def wants_memory(error: Exception) -> bool:
+    """True if it was want of memory: then what was put aside is free. Ends the process if the device is lost to it."""
     if device.is_fatal(error):
         log.critical("the CUDA context is lost, the engine ends", exc_info=error)
         os._exit(POISONED_EXIT)
     if not device.is_out_of_memory(error):
         return False
     traceback.clear_frames(error.__traceback__)  # they keep the tensors of the failed call alive
-    evict_idle()
     device.release_cached_memory()
     return True
 

@@ -18,6 +18,7 @@ from gpu_worker.engine.device import Device, release_cached_memory
 from gpu_worker.engine.model_cache import Entry, ModelCache
 from gpu_worker.engine.outbox import Outbox
 from gpu_worker.engine.protocol import Cancelled, LanePulse, ModelSpec, Outcome, PhaseChanged, Progress
+from gpu_worker.engine.relief import EVICT_IDLE, Ladder
 from gpu_worker.runners.base import Execution, Runner, Stopped
 
 log = logging.getLogger(__name__)
@@ -129,6 +130,7 @@ class Lane:
         self._settled.set()
         if runner is None:
             return
+        self._ladder = Ladder(runner, self, self._cache.evict_idle)
         while self._wait_for_work():
             self._gather(runner)
             batch = self._schedule(runner)
@@ -137,7 +139,7 @@ class Lane:
             self._postprocess()
             self._steps += 1
         runner.close()
-        del runner, self._runner
+        del runner, self._runner, self._ladder
         release_cached_memory()
 
     def _wait_for_work(self) -> bool:
@@ -161,7 +163,7 @@ class Lane:
         """Drop who was cancelled, take in who waits, and say who advances by one step."""
         with self._changed:
             self._news = False
-            arrivals = admission.choose(self._running, self._inbox, runner, self._spec)
+            arrivals = admission.choose(self._running, self._inbox, runner, self._spec, self._ladder.most())
             for execution in arrivals:
                 self._inbox.remove(execution)
             self._running += arrivals
@@ -190,24 +192,7 @@ class Lane:
         except Stopped as stop:
             stop.execution.outcome = runner.cancelled(stop.execution)
         except Exception as error:  # noqa: BLE001  a library's error must not end the lane; who is guilty is found below
-            self._run_each(runner, batch, error)
-
-    def _run_each(self, runner: Runner, batch: Sequence[Execution], error: Exception) -> None:
-        """After an error: make room if that was it, then each once more, alone, so only the guilty one fails."""
-        out_of_memory = self._relieve(error)
-        if len(batch) == 1 and not out_of_memory:
-            batch[0].outcome = failures.of_request(error)
-            return
-        for execution in batch:
-            if execution.outcome is not None:
-                continue
-            try:
-                runner.run([execution], self)
-            except Stopped:
-                execution.outcome = runner.cancelled(execution)
-            except Exception as again:  # noqa: BLE001  the same boundary
-                self._relieve(again)
-                execution.outcome = failures.of_request(again)
+            self._ladder.rescue(batch, error)
 
     def _postprocess(self) -> None:
         for execution in [execution for execution in self._running if execution.outcome is not None]:
@@ -224,6 +209,8 @@ class Lane:
     def _finish(self, execution: Execution, outcome: Outcome) -> None:
         if execution.began_at is not None:
             outcome = replace(outcome, inference_seconds=time.monotonic() - execution.began_at)
+        if execution.relief:
+            outcome = replace(outcome, relief=tuple(execution.relief))
         self._outbox.finish(execution.request.request_id, outcome)
         self._cache.unpin(self._entry)
 
@@ -295,4 +282,12 @@ class Lane:
             return not self._inbox
 
     def _relieve(self, error: Exception) -> bool:
-        return failures.relieve(error, self._cache.evict_idle)
+        """True if a load failed for want of memory; idle models are gone then."""
+        if not failures.wants_memory(error):
+            return False
+        self._cache.evict_idle()
+        release_cached_memory()
+        with self._changed:
+            for execution in (*self._inbox, *self._running):
+                execution.relief.append(EVICT_IDLE)
+        return True

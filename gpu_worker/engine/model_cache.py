@@ -111,10 +111,13 @@ class ModelCache(Generic[L]):
             self._entries = {key: other for key, other in self._entries.items() if other is not entry}
             self._changed.notify_all()
 
-    def evict_idle(self) -> None:
-        """Close every idle model: somebody ran out of memory."""
+    def evict_idle(self) -> int:
+        """Close every idle model: somebody ran out of memory. Says how many went."""
+        gone = 0
         while (idle := self._take_idle()) is not None:
             self._close(idle)
+            gone += 1
+        return gone
 
     def expire(self) -> None:
         """Close the models whose keep-alive time has passed."""

@@ -128,6 +128,10 @@ class OutputFile:
     content_type: str
 
 
+# Every outcome has `relief`: what was done when memory ran out, in this order: free_cache, smaller_batch (alone),
+# smaller_pieces (half of its images at once), evict_idle (models).
+
+
 @dataclass(frozen=True, slots=True)
 class Completed:
     """`result` follows API.md; where it needs an artifact it says {"file": n, …}, n being the index in `files`.
@@ -139,6 +143,7 @@ class Completed:
     files: tuple[OutputFile, ...] = ()
     usage: Usage = Usage()
     inference_seconds: float = 0.0
+    relief: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,7 @@ class Failed:
     detail: str = ""
     param: str | None = None
     inference_seconds: float = 0.0
+    relief: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,7 @@ class Cancelled:
     result: dict[str, Any] | None = None
     usage: Usage = Usage()
     inference_seconds: float = 0.0
+    relief: tuple[str, ...] = ()
 
 
 Outcome = Completed | Failed | Cancelled

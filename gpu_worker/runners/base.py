@@ -46,6 +46,7 @@ class Execution:
     outcome: Outcome | None = None
     submitted_at: float = field(default_factory=time.monotonic)
     began_at: float | None = None
+    relief: list[str] = field(default_factory=list)  # what was done for it when memory ran out; engine/relief.py
 
     def path(self, name: str) -> Path:
         """Where an output file of this request goes."""

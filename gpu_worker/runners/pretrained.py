@@ -58,8 +58,9 @@ class PretrainedRunner(Runner):
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
+            device_map={"": self.device},  # straight there: the host holds no second copy
         )
-        return model.to(self.device).eval()
+        return model.eval()
 
     def load_companion(self, auto_class: Any) -> Any:
         """A tokenizer or processor."""

@@ -33,7 +33,7 @@ class Plan:
     steps: int = 10
     load_seconds: float = 0.0
     memory_mib: int = 0
-    fail: str | None = None  # error, die, hang, stuck, ignore_cancel, grandchild, poison
+    fail: str | None = None  # error, out_of_memory, die, hang, stuck, ignore_cancel, grandchild, poison
     fail_attempts: int = 1
 
     @classmethod
@@ -119,6 +119,8 @@ class SimulatedRunner(Runner):
         match run.fault:
             case "error":
                 execution.outcome = Failed("internal_error", "simulated failure", detail="parameters.simulate.fail")
+            case "out_of_memory":
+                raise MemoryError("simulated")
             case "die" | "poison":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "grandchild":

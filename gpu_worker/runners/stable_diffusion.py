@@ -43,7 +43,8 @@ class StableDiffusionRunner(PretrainedRunner):
             use_safetensors=True,
             local_files_only=True,
             variant=spec.options.get("variant"),
-        ).to(self.device)
+            device_map=device.type,  # straight there: the host holds no second copy
+        )
         self.pipeline.set_progress_bar_config(disable=True)
         self.takes_adapters(PipelineBearer(self.pipeline), spec)
         self.accepted = inspect.signature(self.pipeline.__call__).parameters

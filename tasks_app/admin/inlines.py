@@ -15,7 +15,7 @@ from tasks_app.models import Artifact, Attempt, TaskEvent, WebhookDelivery
 class AttemptInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = Attempt
     fields = ("number", "worker", "started_at", "ended_at", "outcome", "error", "model_load_seconds",
-              "inference_seconds", "celery_id")  # fmt: skip
+              "inference_seconds", "relief", "celery_id")  # fmt: skip
     readonly_fields = ("celery_id",)
     extra = 0
     can_delete = False

@@ -108,6 +108,7 @@ def attempt(row: Attempt) -> dict[str, Any]:
         "error": _failure(row.error) if row.error else None,
         "model_load_seconds": row.model_load_seconds,
         "inference_seconds": row.inference_seconds,
+        "relief": row.relief,
     }
 
 

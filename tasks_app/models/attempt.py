@@ -22,6 +22,7 @@ class Attempt(models.Model):
     error = models.JSONField(null=True)  # {"code", "message", "detail"}
     model_load_seconds = models.FloatField(null=True)
     inference_seconds = models.FloatField(null=True)
+    relief = models.JSONField(default=list, db_default=[])  # what the engine did when memory ran out, in order
 
     class Meta:
         ordering = ["task_id", "number"]

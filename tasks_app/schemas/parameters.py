@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tasks_app.schemas.strict import Choice, Integer, Number, Strict
 
-FAULTS = ("error", "die", "hang", "stuck", "ignore_cancel", "grandchild", "poison")
+FAULTS = ("error", "out_of_memory", "die", "hang", "stuck", "ignore_cancel", "grandchild", "poison")
 SEED_MAX = 2**63 - 1  # what a JSON reader with signed 64-bit integers can hold; torch takes more
 
 

@@ -30,9 +30,9 @@ CLOSE = """
 WITH ended AS (
     UPDATE tasks_app_attempt a
        SET outcome = c.outcome, ended_at = now(), error = c.error,
-           model_load_seconds = c.model_load_seconds, inference_seconds = c.inference_seconds
+           model_load_seconds = c.model_load_seconds, inference_seconds = c.inference_seconds, relief = c.relief
       FROM jsonb_to_recordset(%s::jsonb) AS c(id uuid, outcome text, celery_state text, error jsonb,
-                                              model_load_seconds float, inference_seconds float)
+                                              model_load_seconds float, inference_seconds float, relief jsonb)
      WHERE a.id = c.id AND a.outcome IS NULL
     RETURNING a.id, a.task_id, a.worker, a.started_at, a.error, c.celery_state)
 INSERT INTO django_celery_results_taskresult
@@ -65,6 +65,7 @@ def _record(attempt_id: UUID, word: AttemptOutcome, outcome: Outcome) -> dict[st
         "error": error_of(outcome),
         "model_load_seconds": outcome.measured.model_load_seconds,
         "inference_seconds": outcome.measured.inference_seconds,
+        "relief": outcome.measured.relief,
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from tasks_app.models import Task
-from tasks_app.outcomes import EngineDeath, Failed
+from tasks_app.outcomes import Completed, EngineDeath, Failed, Measured
 from tasks_app.states import ACTIVE, FINAL
 from tenants_app.identity import Identity
 from tenants_app.models import Organization
@@ -79,3 +79,13 @@ def test_trying_a_poisoned_task_again_begins_under_suspicion(api: Client, identi
     assert (task.status, task.error["code"]) == ("failed", "poisoned")
     again = Task.objects.get(pk=api.post(f"/tasks/{task.pk}/retry").json()["task_id"])
     assert end(start(again), EngineDeath("it died.", alone=True)) == "failed"
+
+
+def test_an_attempt_tells_what_was_done_when_memory_ran_out(api: Client, identity: Identity) -> None:
+    task = make_task(identity=identity)
+    done = ("free_cache", "smaller_batch")
+    end(start(task, "gpu-1"), Failed("cuda_out_of_memory", "no room", measured=Measured(1.0, 2.0, relief=done)))
+    Task.objects.update(not_before=None)
+    end(start(task, "gpu-2"), Completed({}))
+    rows = api.get(f"/tasks/{task.pk}/attempts").json()["results"]
+    assert [row["relief"] for row in rows] == [list(done), []]

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gpu_worker import telemetry
 from gpu_worker.engine.protocol import Cancelled, Completed, ModelSpec
 from tests.integration.engine.harness import Harness
+from tests.integration.engine.test_adapters import language_adapter
 
 pytestmark = pytest.mark.gpu
 
@@ -82,3 +84,18 @@ def test_images_drawn_together_look_alike_alone(gpu_engine: Harness, models: Mod
     ids = [gpu_engine.submit(together, given, **PARAMETERS["image"] | {"seed": n}) for n in seeds]
     for request_id, expected in zip(ids, alone, strict=True):
         assert np.abs(pixels(gpu_engine.outcome(request_id)) - expected).mean() <= 1
+
+
+def test_a_worker_tells_what_its_gpu_does(gpu_engine: Harness) -> None:
+    told = telemetry.read()
+    assert {"memory_used_mib", "utilization"} <= told.keys()
+    assert 0 < told["memory_used_mib"] <= gpu_engine.ready().device.memory_total_mib
+    assert 0 <= told["utilization"] <= 100
+
+
+def test_an_adapter_changes_what_is_said_on_the_gpu(gpu_engine: Harness, models: Models, tmp_path: Path) -> None:
+    folder = language_adapter(tmp_path / "pirate", models["chat"].source, 1)
+    pirate = replace(models["chat"], name="pirate", base="chat", adapter=str(folder))
+    say: dict[str, Any] = {"max_new_tokens": 12, "temperature": 0}
+    bare, adapted, again = (gpu_engine.completed(model, **say) for model in (models["chat"], pirate, models["chat"]))
+    assert bare.result == again.result != adapted.result

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.factories import make_worker
 from workers_app import catalogue
 from workers_app.catalogue import CatalogueError
 from workers_app.learning import learn
 from workers_app.models import Model, TaskType
+from workers_app.services import Vitals, heartbeat
 
 CHAT = '[[model]]\nname = "chat"\ntask_type = "llm"\nsource = "org/chat"\n'
 
@@ -140,3 +142,20 @@ def test_the_least_that_any_worker_needed_is_learnt_unless_an_operator_says_othe
     assert (row.measured_mib, row.needs_mib) == (60, 60)
     catalogue.sync(write(tmp_path, CHAT + "memory_mib = 500\n"))
     assert Model.objects.get(name="chat").needs_mib == 500
+
+
+@pytest.mark.django_db
+def test_a_heartbeat_teaches_what_models_take_and_an_adapted_one_takes_its_base_too(tmp_path):
+    (tmp_path / "pirate").mkdir()
+    catalogue.sync(write(tmp_path, CHAT + ADAPTED))
+    worker = make_worker()
+    warm = [
+        {"task_type": "llm", "name": "chat", "memory_mib": 100},
+        {"task_type": "llm", "name": "pirate", "memory_mib": 3},
+    ]
+    for _ in range(2):  # the adapted one is known once its base is
+        heartbeat(worker.name, worker.incarnation, Vitals("ready", 0, stopping=False, warm_models=warm))
+    assert dict(Model.objects.exclude(name="simulated").values_list("name", "measured_mib")) == {
+        "chat": 100,
+        "pirate": 103,
+    }

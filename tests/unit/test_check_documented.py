@@ -26,7 +26,9 @@ def in_settings() -> set[str]:
 
 
 def in_start() -> set[str]:
-    return read_by(READ_BY_THE_START, "orchestrator/local/configuration.py", "orchestrator/local/processes.py")
+    return read_by(
+        READ_BY_THE_START, *(f"orchestrator/local/{name}.py" for name in ("configuration", "devices", "processes"))
+    )
 
 
 def in_engine() -> set[str]:

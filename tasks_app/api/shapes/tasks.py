@@ -121,6 +121,10 @@ class Attempt(s.Serializer[Any]):
     error = Failure(allow_null=True)
     model_load_seconds = nullable(s.FloatField)
     inference_seconds = nullable(s.FloatField)
+    relief = s.ListField(
+        child=s.ChoiceField(choices=["free_cache", "smaller_batch", "smaller_pieces", "evict_idle"]),
+        help_text="What was done on the device when memory ran out, in this order.",
+    )
 
 
 class AttemptList(s.Serializer[Any]):

@@ -44,12 +44,15 @@ class Calls:
     def __init__(self) -> None:
         self.rows: list[int] = []
         self.in_step: dict[int, Any] = {}
+        self.room = 100  # rows that the device has memory for
 
     def watch(self, unet: Any) -> None:
         forward = unet.forward
 
         def counting(sample: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
             self.rows.append(sample.shape[0] // 2)  # once without guidance, once with it
+            if self.rows[-1] > self.room:
+                raise RuntimeError("can't allocate memory")
             self.in_step.pop(len(self.rows), lambda: None)()
             return forward(sample, *args, **kwargs)
 
@@ -200,3 +203,28 @@ def test_only_what_a_call_has_one_of_must_be_equal(
         return runner.company(Execution(Submit("", models["image"], given, {**SMALL, **parameters}, "")))
 
     assert (company({}, {}) == company(parameters, given)) is together
+
+
+def test_images_that_do_not_fit_together_are_drawn_in_smaller_pieces(
+    bench: Bench, calls: Calls, models: Models, tmp_path: Path
+) -> None:
+    def draw(name: str) -> Completed:
+        model = replace(models["image"], options={"batch_wait_ms": 0})
+        request = Submit(
+            name, model, {"prompt": "the sea"}, {**SMALL, "seed": 1, "num_images": 4}, str(tmp_path / name)
+        )
+        bench.submit_request(request)
+        outcome = bench.reports.outcome(name)
+        assert isinstance(outcome, Completed), outcome
+        return outcome
+
+    def pixels(outcome: Completed) -> Any:
+        return np.stack([np.asarray(Image.open(file.path), dtype=np.int16) for file in outcome.files])
+
+    undisturbed = draw("undisturbed")
+    calls.rows.clear()
+    calls.room = 2
+    squeezed = draw("squeezed")
+    assert squeezed.relief == ("free_cache", "smaller_pieces")
+    assert calls.rows == [4, 4] + [2] * 4 + [2] * 4
+    assert np.abs(pixels(undisturbed) - pixels(squeezed)).max() <= 1

@@ -15,18 +15,16 @@ from gpu_worker.runners.base import InvalidInput
 def test_a_lost_cuda_context_ends_the_process() -> None:
     script = (
         "from gpu_worker.engine import failures\n"
-        "failures.relieve(RuntimeError('CUDA error: an illegal memory access was encountered'), print)\n"
+        "print(failures.wants_memory(RuntimeError('CUDA error: an illegal memory access was encountered')))\n"
     )
     ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == failures.POISONED_EXIT
     assert ended.stdout == ""
 
 
-@pytest.mark.parametrize(("error", "relieved"), [(MemoryError(), True), (ValueError("odd"), False)])
-def test_idle_models_go_only_for_want_of_memory(error: Exception, relieved: bool) -> None:
-    evicted: list[bool] = []
-    assert failures.relieve(error, lambda: evicted.append(True)) is relieved
-    assert bool(evicted) is relieved
+@pytest.mark.parametrize(("error", "wants"), [(MemoryError(), True), (ValueError("odd"), False)])
+def test_want_of_memory_is_told_from_other_errors(error: Exception, wants: bool) -> None:
+    assert failures.wants_memory(error) is wants
 
 
 def test_a_long_reason_is_cut_and_the_traceback_is_kept_apart() -> None:

@@ -151,23 +151,6 @@ def test_after_an_error_in_a_batch_only_the_guilty_one_fails(bench: Bench, runne
     assert isinstance(bench.reports.outcome("two"), Completed)
 
 
-def test_out_of_memory_is_tried_once_more_with_idle_models_gone(bench: Bench, runner: ScriptedRunner) -> None:
-    bench.submit("warms another model", replace(SPEC, name="other"))
-    bench.reports.outcome("warms another model")
-    tries: list[int] = []
-
-    def hungry(execution: Execution, control: Control) -> None:
-        tries.append(len(bench.cache.warm()))
-        if len(tries) == 1:
-            raise MemoryError
-        complete(execution, control)
-
-    runner.steps["a"] = hungry
-    bench.submit("a")
-    assert isinstance(bench.reports.outcome("a"), Completed)
-    assert tries == [2, 1]
-
-
 def test_who_is_out_of_memory_even_then_fails_alone(bench: Bench, runner: ScriptedRunner) -> None:
     def hungry(execution: Execution, control: Control) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes")
@@ -202,24 +185,6 @@ def test_a_failed_load_fails_all_who_wait_with_the_librarys_reason(bench: Bench,
     runner.load = lambda: None
     bench.submit("c")
     assert isinstance(bench.reports.outcome("c"), Completed)
-
-
-def test_a_load_that_runs_out_of_memory_is_tried_once_more_with_idle_models_gone(
-    bench: Bench, runner: ScriptedRunner
-) -> None:
-    bench.submit("warms another model", replace(SPEC, name="other"))
-    bench.reports.outcome("warms another model")
-    warm: list[int] = []
-
-    def hungry() -> None:
-        warm.append(len(bench.cache.warm()))
-        if len(warm) == 1:
-            raise MemoryError
-
-    runner.load = hungry
-    bench.submit("a")
-    assert isinstance(bench.reports.outcome("a"), Completed)
-    assert warm == [1, 0]
 
 
 def test_the_catalogue_may_lower_how_many_run_together(bench: Bench, runner: ScriptedRunner) -> None:

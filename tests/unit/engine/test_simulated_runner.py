@@ -178,3 +178,9 @@ def test_what_is_not_said_has_the_documented_default() -> None:
 def test_torch_is_not_needed() -> None:
     assert not registry.needs_libraries(spec())
     assert isinstance(registry.create(spec()), SimulatedRunner)
+
+
+def test_want_of_memory_is_simulated_with_all_that_follows(bench: Bench, tmp_path: Path) -> None:
+    failed = run(bench, tmp_path, simulate={"seconds": 0, "fail": "out_of_memory"})
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.relief) == ("cuda_out_of_memory", ("free_cache",))
