@@ -10,6 +10,7 @@ from dataclasses import replace
 from gpu_worker.engine.protocol import Finished, Outcome, Progress, Report
 
 PROGRESS_INTERVAL = 0.1  # seconds between two Progress of one request; the API promises no more than 10/s
+TEXT_INTERVAL = 0.05  # the same with text, which people read as it comes
 
 
 class Outbox:
@@ -53,6 +54,7 @@ class Outbox:
 
     def _flush(self, request_id: str, now: float) -> None:
         sent_at = self._sent_at.get(request_id)
-        if sent_at is None or now - sent_at >= PROGRESS_INTERVAL:
+        interval = TEXT_INTERVAL if self._held[request_id].text_delta else PROGRESS_INTERVAL
+        if sent_at is None or now - sent_at >= interval:
             self._sent_at[request_id] = now
             self._send(self._held.pop(request_id))

@@ -339,3 +339,10 @@ def test_a_stranger_hears_nothing_of_others_in_the_overview(web: Web, identity: 
     make_task(identity=identity)
     with talking(web, make_key(make_organization())) as talk:
         assert talk.ask("subscribe", channel="tasks")["data"] == []
+
+
+def test_a_key_with_another_secret_than_the_row_has_now_is_closed(web: Web, key: str, identity: Identity) -> None:
+    with talking(web, key) as talk:
+        assert talk.ask("ping")["type"] == "pong"
+        ApiKey.objects.filter(pk=identity.api_key_id).update(secret_sha256=bytes(32))
+        assert talk.close_code() == 4401

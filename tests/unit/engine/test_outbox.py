@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gpu_worker.engine.outbox import PROGRESS_INTERVAL, Outbox
 from gpu_worker.engine.protocol import Cancelled, Completed, Finished, Progress, Report
 
@@ -48,15 +50,16 @@ def test_the_end_takes_the_rest_of_the_text_along() -> None:
     assert sent[1:] == [Progress("a", 6, 6, "bcdef"), Finished("a", Completed({}))]
 
 
-def test_a_thousand_steps_in_a_second_are_at_most_eleven_reports() -> None:
+@pytest.mark.parametrize(("text", "most"), [("", 11), (".", 21)])
+def test_a_thousand_steps_in_a_second_are_few_reports(text: str, most: int) -> None:
     box, sent, clock = outbox()
     for step in range(1000):
-        box.progress(Progress("a", step, 1000, "."))
+        box.progress(Progress("a", step, 1000, text))
         clock.now += 0.001
     box.finish("a", Cancelled())
     progress = [report for report in sent if isinstance(report, Progress)]
-    assert len(progress) <= 11
-    assert "".join(report.text_delta for report in progress) == "." * 1000
+    assert len(progress) <= most
+    assert "".join(report.text_delta for report in progress) == text * 1000
 
 
 def test_requests_do_not_slow_each_other_down() -> None:
