@@ -26,7 +26,6 @@ from gpu_worker.engine.protocol import Finished, PhaseChanged, Progress, Report,
 from gpu_worker.engine_face import Engine, EngineDied, Released
 from gpu_worker.inputs import PreparationFailed, prepare_input
 from gpu_worker.reporting import Work
-from gpu_worker.specs import spec_of
 from gpu_worker.streaming import Stream
 from tasks_app import crash_points
 from tasks_app.leases import Beat

@@ -31,6 +31,7 @@ TASK = OpenApiParameter(
     response=[200, 400, 409, 500, 503, 504],
     description="The task behind it.",
 )
+STREAMED = "With `stream: true` server-sent events whose data are such chunks; the last one's is `[DONE]`."
 HELD_ERRORS = {
     409: OpenApiResponse(Error, "The task was cancelled."),
     500: OpenApiResponse(Error, "The task failed; `code` says why."),
@@ -67,9 +68,16 @@ create_chat_completion = _held(
     "openai_create_chat_completion",
     "Text for a conversation, or about an image",
     ChatRequest,
-    {200: shapes.ChatCompletion},
+    {(200, "application/json"): shapes.ChatCompletion, (200, "text/event-stream"): shapes.ChatCompletionChunk},
+    STREAMED,
 )
-create_completion = _held("openai_create_completion", "Text for a prompt", CompletionRequest, {200: shapes.Completion})
+create_completion = _held(
+    "openai_create_completion",
+    "Text for a prompt",
+    CompletionRequest,
+    {(200, "application/json"): shapes.Completion, (200, "text/event-stream"): shapes.CompletionChunk},
+    STREAMED,
+)
 create_image = _held("openai_create_image", "Images for a prompt", ImageRequest, {200: shapes.Images})
 read_image = call(
     operation_id="openai_read_image",

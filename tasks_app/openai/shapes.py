@@ -10,10 +10,10 @@ from rest_framework import serializers as s
 from tasks_app.api.shapes.base import nullable
 
 
-def constant(value: str) -> Any:
+def constant(value: str, **options: Any) -> Any:
     """A class of its own, because a serializer copies its fields and forgets what was said of one."""
     kind: type[s.CharField] = extend_schema_field({"type": "string", "const": value})(type("Is", (s.CharField,), {}))
-    return kind()
+    return kind(**options)
 
 
 FINISH_REASONS = ["stop", "length"]
@@ -65,6 +65,28 @@ class ChatCompletion(s.Serializer[Any]):
     usage = CompletionUsage()
 
 
+class ChatDelta(s.Serializer[Any]):
+    role = constant("assistant", required=False)
+    content = s.CharField(required=False)
+    refusal = s.CharField(required=False, allow_null=True, help_text="Always null.")
+
+
+class ChatChunkChoice(s.Serializer[Any]):
+    index = s.IntegerField()
+    delta = ChatDelta()
+    finish_reason = s.ChoiceField(FINISH_REASONS, allow_null=True)
+    logprobs = nullable(s.DictField, help_text="Always null.")
+
+
+class ChatCompletionChunk(s.Serializer[Any]):
+    id = s.CharField()
+    object = constant("chat.completion.chunk")
+    created = s.IntegerField(help_text="Unix time, in seconds.")
+    model = s.CharField()
+    choices = ChatChunkChoice(many=True)
+    usage = CompletionUsage(allow_null=True, required=False)
+
+
 class TextChoice(s.Serializer[Any]):
     index = s.IntegerField()
     text = s.CharField()
@@ -79,6 +101,22 @@ class Completion(s.Serializer[Any]):
     model = s.CharField()
     choices = TextChoice(many=True)
     usage = CompletionUsage()
+
+
+class TextChunkChoice(s.Serializer[Any]):
+    index = s.IntegerField()
+    text = s.CharField()
+    finish_reason = s.ChoiceField(FINISH_REASONS, allow_null=True)
+    logprobs = nullable(s.DictField, help_text="Always null.")
+
+
+class CompletionChunk(s.Serializer[Any]):
+    id = s.CharField()
+    object = constant("text_completion")
+    created = s.IntegerField(help_text="Unix time, in seconds.")
+    model = s.CharField()
+    choices = TextChunkChoice(many=True)
+    usage = CompletionUsage(allow_null=True, required=False)
 
 
 class Image(s.Serializer[Any]):

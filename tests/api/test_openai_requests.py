@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from orchestrator.openapi import document
 from tasks_app.models import Artifact, Task
+from tasks_app.openai import urls
 from tests.api.conftest import error_of
 from tests.api.test_submit import data_url, picture
+from tests.factories import make_worker
 from workers_app.models import Model
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("catalogue")]
@@ -183,3 +187,17 @@ def test_a_model_may_have_slashes_in_its_name(api: Client) -> None:
 def test_a_model_that_is_switched_off_is_not_listed(api: Client) -> None:
     Model.objects.create(task_type="llm", name="gone", source="gone", enabled=False)
     assert [row["id"] for row in api.get("/v1/models").json()["data"]] == ["simulated"]
+
+
+def test_what_nobody_could_ever_run_is_unprocessable(api: Client) -> None:
+    make_worker(kinds=["tts"])
+    error_of(post(api, CHAT, messages=HELLO), 422, "no_capable_worker")
+
+
+def test_every_path_under_v1_is_in_the_document() -> None:
+    documented = {re.sub(r"{\w+}", "x", path).rstrip("/") for path in document()["paths"]}
+    offered = {
+        re.sub(r"\(\?P<\w+>[^)]*\)", "x", "/" + str(route.pattern).strip("^$").removesuffix("/?"))
+        for route in urls.urlpatterns
+    }
+    assert offered <= documented
