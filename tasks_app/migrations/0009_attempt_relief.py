@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tasks_app", "0006_webhooks")]
+    dependencies = [("tasks_app", "0008_openai")]
 
     operations = [
         migrations.AddField(
