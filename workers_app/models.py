@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
 
@@ -105,6 +106,10 @@ class Model(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.task_type})"
+
+    def clean(self) -> None:
+        if bool(self.base) != bool(self.adapter):
+            raise ValidationError("base and adapter belong together")
 
     @property
     def needs_mib(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from tests.factories import make_worker
 from workers_app import catalogue
@@ -159,3 +160,8 @@ def test_a_heartbeat_teaches_what_models_take_and_an_adapted_one_takes_its_base_
         "chat": 100,
         "pirate": 103,
     }
+
+
+def test_an_operator_cannot_name_an_adapter_without_its_base():
+    with pytest.raises(ValidationError, match="belong together"):
+        Model(task_type="llm", name="pirate", source="org/chat", adapter="org/pirate").clean()

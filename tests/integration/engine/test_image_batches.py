@@ -17,6 +17,7 @@ from PIL import Image
 from gpu_worker.engine.protocol import Cancelled, Completed, Finished, ModelSpec, Submit
 from gpu_worker.runners import registry
 from gpu_worker.runners.base import Execution
+from tests.integration.engine.tiny_models import large_image_model
 from tests.unit.engine.scripted import Bench
 
 pytestmark = [
@@ -87,9 +88,11 @@ def bench() -> Iterator[Bench]:
     bench.cache.evict_idle()
 
 
-@pytest.fixture(params=SCHEDULERS)
+@pytest.fixture(params=[*SCHEDULERS, "XL"])
 def model(request: pytest.FixtureRequest, models: Models, tmp_path: Path) -> ModelSpec:
-    """The tiny pipeline with each kind of scheduler."""
+    """The tiny pipeline with each kind of scheduler, and one of the XL kind."""
+    if request.param == "XL":
+        return replace(models["image"], source=str(large_image_model(tmp_path / "model")))
     folder = Path(shutil.copytree(models["image"].source, tmp_path / "model"))
     path = folder / "scheduler" / "scheduler_config.json"
     config = {**json.loads(path.read_text()), "_class_name": request.param, **SCHEDULERS[request.param]}
