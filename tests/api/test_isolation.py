@@ -19,13 +19,28 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from PIL import Image
 
 from orchestrator.openapi import document
 from tasks_app import artifacts, batches, pausing, services
 from tasks_app.dashboard import urls as pages
-from tasks_app.models import Artifact, Batch, PauseKind, Task, TaskEvent, UsageRecord, WebhookDelivery, WebhookSecret
+from tasks_app.models import (
+    Artifact,
+    Batch,
+    OpenAIBatch,
+    OpenAIFile,
+    PauseKind,
+    Task,
+    TaskEvent,
+    UsageRecord,
+    WebhookDelivery,
+    WebhookSecret,
+)
+from tasks_app.openai import batches as openai_batches
+from tasks_app.openai import files
+from tasks_app.openai.ids import BATCH, FILE, shown
 from tasks_app.outcomes import Completed, Measured
 from tasks_app.services import NewTask
 from tasks_app.webhooks import signing
@@ -61,18 +76,25 @@ class Victim:
     delivery: WebhookDelivery
     key: ApiKey
     member: User
+    file: OpenAIFile
+    openai_batch: OpenAIBatch
     marks: list[str]
 
-    @property
-    def names(self) -> dict[str, str]:
-        """For the parts of paths."""
+    def names(self, template: str) -> dict[str, str]:
+        """For the parts of paths. OpenAI's clients know other ids by the same names."""
+        openai = {"batch_id": shown(BATCH, self.openai_batch.pk)} if template.startswith("/v1/") else {}
         return {
+            "file_id": shown(FILE, self.file.pk),
+            "failed_id": str(self.failed.pk),
+            "token": "0" * 32,
+            "model": "simulated",
             "task_id": str(self.task.pk),
             "batch_id": str(self.batch.pk),
             "artifact_id": str(self.image.pk),
             "delivery_id": str(self.delivery.pk),
             "key_id": str(self.key.pk),
             "username": self.member.username,
+            **openai,
         }
 
 
@@ -97,20 +119,28 @@ def victim(db: None) -> Victim:
         identity, batches.NewBatch({"note": "victim-note"}), [NewTask("llm", "simulated", INPUTS["llm"])]
     )
     pausing.pause(PauseKind.ORGANIZATION, organization.slug, "root", "victim-reason")
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/completions",
+            "body": {"model": "simulated", "prompt": "victim-prompt"}}  # fmt: skip
+    file = files.upload(identity, SimpleUploadedFile("victim.jsonl", json.dumps(line).encode()))
+    openai_batches.create(identity, file, "/v1/completions", {"note": "victim-note"})
     secrets = [each.text for each in signing.secrets_of(organization.pk)]
     image, delivery = Artifact.objects.get(is_input=False), WebhookDelivery.objects.get()
-    ids = [task.pk, claimed.task_id, failed.pk, batch.pk, image.pk, delivery.pk, key.pk, organization.pk]
-    marks = ["victim", key.prefix, secret, stored.sha256, *secrets, *map(str, ids)]
-    return Victim(organization, task, failed, batch, image, delivery, key, member, marks)
+    openai_batch = OpenAIBatch.objects.get()
+    rows: list[Any] = [file, openai_batch, task, failed, batch, image, delivery, key, organization]
+    ids = [claimed.task_id, *(row.pk for row in rows)]
+    marks = ["victim", key.prefix, secret, stored.sha256, *secrets, *map(str, ids), *(each.hex for each in ids)]
+    return Victim(organization, task, failed, batch, image, delivery, key, member, file, openai_batch, marks)
+
+
+POSSESSIONS: tuple[Any, ...] = (
+    Task, Batch, Artifact, WebhookDelivery, WebhookSecret, UsageRecord, ApiKey, Membership, OpenAIFile, OpenAIBatch,
+)  # fmt: skip
 
 
 def possessions(victim: Victim) -> Any:
     """Every row of the victim's, to see that none was changed, made or lost."""
     own = {"organization": victim.organization.pk}
-    rows: list[Any] = [
-        list(model.objects.filter(**own).order_by("pk").values())
-        for model in (Task, Batch, Artifact, WebhookDelivery, WebhookSecret, UsageRecord, ApiKey, Membership)
-    ]
+    rows: list[Any] = [list(model.objects.filter(**own).order_by("pk").values()) for model in POSSESSIONS]
     events = list(TaskEvent.objects.filter(task__organization=victim.organization.pk).order_by("pk").values())
     return [*rows, events, list(Organization.objects.filter(pk=victim.organization.pk).values())]
 
@@ -238,17 +268,23 @@ ROUTES: dict[str, Route] = {
     ),
     "GET /tasks/{task_id}/": hidden(None, "wait=0"),
     "DELETE /tasks/{task_id}/": hidden(None, "force=true"),
+    "PATCH /tasks/{task_id}/": hidden({"priority": 9}),
     "GET /tasks/{task_id}/attempts/": hidden(),
+    "GET /tasks/{task_id}/events/": hidden(None, "after=0"),
     "PATCH /tasks/{task_id}/cancel/": hidden({}),
     "POST /tasks/{task_id}/cancel/": hidden({}),
     "GET /tasks/{task_id}/explain/": hidden(),
     "POST /tasks/{task_id}/retry/": hidden({}),
     "POST /tasks/batch/": own({"tasks": [TASK]}, {"tasks": [{**TASK, "batch_id": "{batch_id}"}]}),
     "GET /tasks/batch/{batch_id}/": hidden(),
+    "GET /tasks/batch/{batch_id}/results/": hidden(),
+    "POST /tasks/batch/{batch_id}/retry/": hidden({}),
     "PATCH /tasks/batch/{batch_id}/cancel/": hidden({}),
     "POST /tasks/batch/{batch_id}/cancel/": hidden({}),
     "POST /tasks/bulk/cancel/": own(*CHOICES),
     "POST /tasks/bulk/retry/": own(*CHOICES),
+    "POST /tasks/bulk/delete/": own(*CHOICES),
+    "POST /tasks/bulk/priority/": own(*({**choice, "priority": 9} for choice in CHOICES)),
     "GET /tasks/stats/metrics/": own(*(f"window={window}" for window in ("1h", "24h", "7d", "all"))),
     "GET /tasks/workers/health/": SHARED,
     "GET /tasks/workers/stats/": SHARED,
@@ -265,6 +301,24 @@ ROUTES: dict[str, Route] = {
     "GET /workers/": SHARED,
     "GET /workers/{name}/": SHARED,
     "PATCH /workers/{name}/": Route({403}, [{"state": "paused"}]),
+    "GET /v1/models/": SHARED,
+    "GET /v1/models/{model}/": SHARED,
+    "POST /v1/chat/completions/": own({}),
+    "POST /v1/completions/": own({}),
+    "POST /v1/images/generations/": own({}),
+    "POST /v1/audio/speech/": own({}),
+    "GET /v1/images/content/{token}/": Route({404}, is_open=True),  # its signature is the permission
+    "GET /v1/files/": own(None, "after={file_id}"),
+    "POST /v1/files/": Route({415}, [{}]),
+    "GET /v1/files/{file_id}/": hidden(),
+    "DELETE /v1/files/{file_id}/": hidden(),
+    "GET /v1/files/{file_id}/content/": hidden(),
+    "GET /v1/batches/": own(None, "after={batch_id}"),
+    "POST /v1/batches/": hidden(
+        {"input_file_id": "{file_id}", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    ),
+    "GET /v1/batches/{batch_id}/": hidden(),
+    "POST /v1/batches/{batch_id}/cancel/": hidden({}),
 }
 NAMES = {"models": "simulated", "organizations": "victims-inc", "queues": "llm", "workers": "shared-worker"}
 
@@ -296,14 +350,17 @@ def test_what_is_hidden_from_strangers_is_there_for_its_owner(victim: Victim):
     client = client_with(keys.create(victim.organization, "own")[1])
     for name, route in ROUTES.items():
         method, _, template = name.partition(" ")
-        if route.known == {404} and method == "GET":
-            response = client.get(fill(template, victim.names))
-            assert (response.status_code, bool(text_of(response))) == (200, True), name
+        if route.known == {404} and method == "GET" and not route.is_open:
+            if "events" in template:
+                continue  # it goes on for as long as the task
+            response = client.get(fill(template, victim.names(template)))
+            assert response.status_code == 200, name
+            text_of(response)
 
 
 def walk(victim: Victim, stranger: Stranger, name: str, route: Route, ask: Any) -> None:
     method, _, template = name.partition(" ")
-    named = {**victim.names, "failed_id": str(victim.failed.pk), "name": NAMES.get(template.split("/")[1], "")}
+    named = {**victim.names(template), "name": NAMES.get(template.split("/")[1], "")}
     path = fill(template, named)
     response = send(stranger.client, method, path, fill(ask, named))
     said = f"{stranger.name}: {name} {ask} answered {response.status_code} {text_of(response)[:300]}"
