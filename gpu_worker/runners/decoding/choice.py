@@ -33,5 +33,5 @@ def decoder_for(model: Any, spec: ModelSpec, device: Device, context_length: int
     blocks = min(mib * MIB // (size * BLOCK), rows * blocks_for(context_length))
     if blocks < 2:
         raise ModelRefused(f"kv_cache_mib = {mib} holds {blocks * BLOCK} tokens of this model")
-    prompt_tokens = int(spec.options.get("prompt_tokens_per_step", PROMPT_TOKENS[device.type]))
+    prompt_tokens = max(1, int(spec.options.get("prompt_tokens_per_step", PROMPT_TOKENS[device.type])))
     return Continuous(model, PagedCache(shapes, blocks, dtype, model.device), blocks, rows, prompt_tokens)
