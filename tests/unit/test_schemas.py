@@ -141,7 +141,7 @@ def test_a_text_is_not_empty_and_not_longer_than_its_bound(
         (LLM.parameters, {"simulate": {"memory_mib": 1_000_001}}, "simulate.memory_mib must be 0 to 1000000"),
         (LLM.parameters, {"simulate": {"fail_attempts": 101}}, "simulate.fail_attempts must be 0 to 100"),
         (LLM.parameters, {"simulate": {"fail": "burn"}},
-         "simulate.fail must be one of error, die, hang, stuck, ignore_cancel, grandchild, poison"),
+         "simulate.fail must be one of error, out_of_memory, die, hang, stuck, ignore_cancel, grandchild, poison"),
         (LLM.parameters, {"simulate": {"speed": 1}}, "simulate.speed is not a known field"),
         (LLM.parameters, {"simulate": []}, "simulate must be an object"),
     ],
