@@ -32,6 +32,15 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
         return {"type": "http", "scheme": "bearer", "description": "An API key: `Authorization: Bearer baton_…`"}
 
 
+class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
+    target_class = "tenants_app.authentication.AccessTokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        described = "An access token of POST /auth/token/: `Authorization: Bearer eyJ…`"
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": described}
+
+
 class OperatorSessionScheme(SessionScheme):  # type: ignore[misc]
     target_class = "tenants_app.authentication.OperatorSessionAuthentication"
     name = "session"

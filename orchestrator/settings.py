@@ -3,6 +3,8 @@
 `DATABASE_URL` and `CELERY_BROKER_URL` are set by `orchestrator.local` for the embedded start.
 """
 
+import hmac
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,6 +55,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "tasks_app.api.limiting.RateLimitHeaders",
 ]
 
 ROOT_URLCONF = "orchestrator.urls"
@@ -207,14 +210,25 @@ X_FRAME_OPTIONS = "DENY"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "tenants_app.authentication.ApiKeyAuthentication",
+        "tenants_app.authentication.AccessTokenAuthentication",
         "tenants_app.authentication.OperatorSessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["tenants_app.permissions.RolePermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["tasks_app.api.limiting.RequestLimit"],
     "DEFAULT_RENDERER_CLASSES": ["tasks_app.api.renderers.OrjsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["tasks_app.api.renderers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "tasks_app.api.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
+}
+# Tokens of people who sign in over the API: the access token's life is how long nobody asks for the refresh token.
+JWT_ACCESS_SECONDS = env.int("JWT_ACCESS_SECONDS", 300)
+JWT_REFRESH_SECONDS = env.int("JWT_REFRESH_SECONDS", 7 * 24 * 3600)  # without use; each use begins it anew
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": hmac.digest(SECRET_KEY.encode(), b"baton.jwt", "sha256").hex(),  # never the key of the sessions
+    "ACCESS_TOKEN_LIFETIME": timedelta(seconds=JWT_ACCESS_SECONDS),
+    "REFRESH_TOKEN_LIFETIME": timedelta(seconds=JWT_REFRESH_SECONDS),
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Baton",
@@ -231,6 +245,8 @@ SPECTACULAR_SETTINGS = {
         "WorkerHealthWord": ["online", "late", "lost", "stopped"],
         "WorkerState": ["active", "draining", "paused", "retired"],
         "DeliveryState": ["pending", "delivered", "failed"],
+        "MemberRole": ["viewer", "operator", "admin"],
+        "CallerRole": ["viewer", "operator", "admin", "staff"],
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

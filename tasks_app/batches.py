@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, Max
 
-from tasks_app import crash_points, hints, idempotency, services
+from tasks_app import crash_points, hints, idempotency, quotas, services
 from tasks_app.idempotency import Key
 from tasks_app.models import Batch, Task
 from tasks_app.services import NewTask
@@ -50,10 +50,14 @@ class Standing:
 
 
 def submit(identity: Identity, new: NewBatch, tasks: Sequence[NewTask], key: Key | None = None) -> Batch:
-    """All of the tasks in one commit. With a key that somebody used first: their batch, and nothing is stored."""
+    """All of the tasks in one commit. With a key that somebody used first: their batch, and nothing is stored.
+
+    Raises NotPermitted and LimitReached.
+    """
     with transaction.atomic():
         if key is not None and (first := idempotency.take(key, new.id)) != new.id:
             return Batch.objects.get(pk=first)
+        quotas.admit({identity.organization: len(tasks)})
         batch = Batch.objects.create(
             id=new.id,
             organization=identity.organization,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
+from django.db.models import Q
 
 from tasks_app import hints
 from tasks_app.models import Pause, PauseKind
+from tenants_app.identity import Identity
 from tenants_app.models import Organization
 from workers_app.models import Model, TaskType
 
@@ -37,8 +38,12 @@ def resume(kind: PauseKind, name: str, by: str) -> bool:
     return bool(deleted)
 
 
-def in_force(kinds: Iterable[PauseKind] = tuple(PauseKind)) -> list[Pause]:
-    return list(Pause.objects.in_force().filter(kind__in=list(kinds)).order_by("kind", "name"))
+def visible_to(identity: Identity) -> list[Pause]:
+    """Those in force. Which other organizations there are, and why one is paused, is for operators."""
+    pauses = Pause.objects.in_force().order_by("kind", "name")
+    if not (identity.sees_all or identity.may_operate):
+        pauses = pauses.filter(~Q(kind=PauseKind.ORGANIZATION) | Q(name=identity.organization.slug))
+    return list(pauses)
 
 
 def refuse_unknown(kind: PauseKind, name: str) -> None:

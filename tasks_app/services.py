@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -12,13 +13,13 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from tasks_app import artifacts, capability, crash_points, dispatch, events, hints, idempotency, transitions
+from tasks_app import artifacts, capability, crash_points, dispatch, events, hints, idempotency, quotas, transitions
 from tasks_app.idempotency import Key
 from tasks_app.models import Artifact, Task, UsageRecord
 from tasks_app.models.usage import ACCOUNTED
 from tasks_app.outcomes import StoredArtifact
 from tasks_app.retries import POISON_DEATHS
-from tasks_app.states import FINAL, STOPPABLE, Status
+from tasks_app.states import FINAL, HELD, STOPPABLE, Status
 from tenants_app.identity import Identity
 from tenants_app.ids import uuid7
 from workers_app.models import Worker
@@ -84,7 +85,13 @@ def submit_once(identity: Identity, new: NewTask, key: Key | None) -> Submitted:
 
 
 def insert(submissions: Sequence[tuple[Identity, NewTask]]) -> list[Task]:
-    """Rows, input artifacts and first events of new tasks: a statement each, in the caller's transaction."""
+    """Rows, input artifacts and first events of new tasks: a statement each, in the caller's transaction.
+
+    Raises NotPermitted for a model that the key may not use, and LimitReached.
+    """
+    for identity, new in submissions:
+        identity.require_model(new.model)
+    quotas.admit(Counter(identity.organization for identity, _ in submissions))
     now = timezone.now()
     tasks = Task.objects.bulk_create(_row(identity, new, now) for identity, new in submissions)
     Artifact.objects.bulk_create(
@@ -181,8 +188,7 @@ def retry_once(identity: Identity, task: Task, key: Key | None) -> Submitted:
 
 def again(identity: Identity, task: Task) -> tuple[Identity, NewTask]:
     """The same wish once more, for the organization whose task it was, in the name of whoever asks."""
-    owner = Identity(task.organization, identity.user_id, identity.username, api_key_id=identity.api_key_id)
-    return owner, NewTask(
+    return replace(identity, organization=task.organization), NewTask(
         task_type=task.task_type,
         model=task.model,
         input=task.input,
@@ -214,8 +220,17 @@ def delete(task: Task, by: str, force: bool = False) -> None:
         if locked.status not in FINAL and not force:
             raise TaskActive
         files = list(locked.artifacts.values_list("file", flat=True))
-        UsageRecord.objects.create(id=locked.pk, **{name: getattr(locked, name) for name in ACCOUNTED})
+        _keep_account(locked)
         locked.delete()
         transaction.on_commit(lambda: artifacts.discard(files))
     hints.changed({task.pk: True})
     hints.wake_scheduler()
+
+
+def _keep_account(task: Task) -> None:
+    """One that is deleted at work has held its device until now, as far as anybody will ever know."""
+    account = {name: getattr(task, name) for name in ACCOUNTED}
+    now = timezone.now()
+    if task.status in HELD and task.started_at:
+        account["gpu_seconds"] += (now - task.started_at).total_seconds()
+    UsageRecord.objects.create(id=task.pk, **{**account, "completed_at": task.completed_at or now})

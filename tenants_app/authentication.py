@@ -1,13 +1,11 @@
-"""DRF authentication: Bearer API keys for integrators, Django's session (with CSRF) for operators.
+"""DRF authentication: Bearer API keys for integrators; Bearer access tokens, or Django's session with CSRF, for people.
 
-Both put an `Identity` into `request.user`.
+All put an `Identity` into `request.user`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import threading
-import time
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -15,63 +13,82 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from tenants_app import keys
+from tenants_app import keys, logins
 from tenants_app.identity import Identity, of_key, of_user
+from tenants_app.key_cache import SECONDS
+from tenants_app.key_cache import key_cache as key_cache
 from tenants_app.models import ApiKey
 
-CACHE_SECONDS = 5.0  # a look-up costs about a millisecond; a revoked key may live this much longer
-LAST_USED_SECONDS = 60.0  # `last_used_at` is written at most this often
-CACHE_MAX = 10_000  # entries
+LAST_USED = timedelta(minutes=1)  # `last_used_at` is written at most this often
 
 
-class _KeyCache:
-    """Recently seen keys by the hash of their clear text, so that no secret stays in memory."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seen: dict[bytes, tuple[float, Identity]] = {}
-
-    def find(self, key: str) -> Identity | None:
-        digest = hashlib.sha256(key.encode()).digest()
-        hit = self._seen.get(digest)
-        if hit and time.monotonic() - hit[0] < CACHE_SECONDS:
-            return hit[1]
-        row = keys.find(key)
-        if row is None:
-            return None
-        _note_use(row)
-        with self._lock:
-            if len(self._seen) >= CACHE_MAX:
-                self._seen.clear()
-            self._seen[digest] = (time.monotonic(), of_key(row))
-        return self._seen[digest][1]
-
-    def clear(self) -> None:
-        with self._lock:
-            self._seen.clear()
-
-
-key_cache = _KeyCache()
+def of_api_key(key: str) -> Identity | None:
+    """Whose key this is; None if it is none, or good no more, or of someone who is out."""
+    if known := key_cache.find(key):
+        return known
+    started = key_cache.started()
+    row = keys.find(key)
+    identity = of_key(row) if row else None
+    if row is None or identity is None:
+        return None
+    _note_use(row)
+    key_cache.keep(key, identity, _seconds_left(row), started)
+    return identity
 
 
 def _note_use(row: ApiKey) -> None:
     now = timezone.now()
-    if row.last_used_at is None or (now - row.last_used_at).total_seconds() > LAST_USED_SECONDS:
+    if row.last_used_at is None or now - row.last_used_at > LAST_USED:
         ApiKey.objects.filter(pk=row.pk).update(last_used_at=now)
 
 
-class ApiKeyAuthentication(BaseAuthentication):
+def _seconds_left(row: ApiKey) -> float:
+    """Until its end, or that of its secret before the last rotation, if that is sooner."""
+    now = timezone.now()
+    ends = [end for end in (row.expires_at, row.previous_until) if end and end > now]
+    return min([SECONDS, *((end - now).total_seconds() for end in ends)])
+
+
+def of_bearer(text: str) -> Identity | None:
+    """Whose API key or access token this is, for whatever is no DRF view."""
+    return logins.of_token(text) if is_token(text) else of_api_key(text)
+
+
+def is_token(text: str) -> bool:
+    """Has it the form of a JWT, which no API key has?"""
+    return text.count(".") == 2 and not text.startswith(keys.PREFIX)
+
+
+class _Bearer(BaseAuthentication):
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="baton"'
+
+
+class ApiKeyAuthentication(_Bearer):
     def authenticate(self, request: Request) -> tuple[Identity, None] | None:
-        scheme, _, key = get_authorization_header(request).decode("latin-1").partition(" ")
-        if not scheme:
+        scheme, text = _authorization(request)
+        if not scheme or (scheme == "bearer" and is_token(text)):
             return None
-        identity = key_cache.find(key.strip()) if scheme.lower() == "bearer" else None
+        identity = of_api_key(text) if scheme == "bearer" else None
         if identity is None:
             raise AuthenticationFailed("This API key is not valid. Send 'Authorization: Bearer <key>'.")
         return identity, None
 
-    def authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="baton"'
+
+class AccessTokenAuthentication(_Bearer):
+    def authenticate(self, request: Request) -> tuple[Identity, None] | None:
+        scheme, text = _authorization(request)
+        if scheme != "bearer" or not is_token(text):
+            return None
+        identity = logins.of_token(text)
+        if identity is None:
+            raise AuthenticationFailed("This token is not valid, or no more; /auth/token/refresh/ gives a new one.")
+        return identity, None
+
+
+def _authorization(request: Request) -> tuple[str, str]:
+    scheme, _, text = get_authorization_header(request).decode("latin-1").partition(" ")
+    return scheme.lower(), text.strip()
 
 
 class OperatorSessionAuthentication(SessionAuthentication):

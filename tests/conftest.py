@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tasks_app import capability, metrics
+from tasks_app import capability, metrics, rates
 from tasks_app.scheduling import outlook
-from tenants_app.authentication import key_cache
+from tenants_app.key_cache import key_cache
 from workers_app.selectors import model_cache
 
 
@@ -17,3 +17,4 @@ def _forget_what_earlier_tests_saw() -> None:
     model_cache.clear()
     capability.forget()
     outlook.forget()
+    rates.forget()

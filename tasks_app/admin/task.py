@@ -22,6 +22,7 @@ from tasks_app.admin.read_only import ReadOnly
 from tasks_app.bulk import Selection
 from tasks_app.capability import NoCapableWorker
 from tasks_app.models import Task
+from tasks_app.quotas import LimitReached, NeverFits
 from tasks_app.selectors import TaskFilter
 from tasks_app.services import CancelAnswer
 from tasks_app.states import FINAL
@@ -108,7 +109,11 @@ class TaskAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
             self.message_user(request, NO_ORGANIZATION, messages.ERROR)
             return
         for code in sorted({task.error["code"] for task in tasks if task.error}):
-            words = bulk.retry(identity, Selection(narrowed=TaskFilter(error_code=code))).words
+            try:
+                words = bulk.retry(identity, Selection(narrowed=TaskFilter(error_code=code))).words
+            except (LimitReached, NeverFits) as error:
+                self.message_user(request, f"With {code}: not all were submitted again: {error}", messages.WARNING)
+                continue
             said = f"With {code}: {words['retried']} submitted again, {words['already_retried']} had been before."
             self.message_user(request, said, messages.SUCCESS)
 
@@ -163,6 +168,6 @@ def _retry(request: HttpRequest, task: Task) -> Outcome:
         again = services.retry(identity, task)
     except services.NotFinished:
         return messages.WARNING, f"is {task.status}; only a task that ended can be tried again"
-    except NoCapableWorker as error:
+    except (NoCapableWorker, LimitReached, NeverFits) as error:
         return messages.WARNING, f"was not submitted again: {error}".rstrip(".")
     return messages.SUCCESS, f"submitted again as {again.pk}"

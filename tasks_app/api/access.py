@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import cast
 from uuid import UUID
 
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from tasks_app import batches, selectors
@@ -14,6 +13,8 @@ from tasks_app.models import Artifact, Batch, WebhookDelivery
 from tasks_app.selectors import Shown
 from tasks_app.webhooks import log
 from tenants_app.identity import Identity
+from tenants_app.models import ApiKey
+from tenants_app.roles import Scope
 
 
 def identity_of(request: Request) -> Identity:
@@ -23,8 +24,7 @@ def identity_of(request: Request) -> Identity:
 def operator_of(request: Request) -> Identity:
     """Raises 403 for who may not steer what all organizations share."""
     identity = identity_of(request)
-    if not identity.may_operate:
-        raise PermissionDenied("Only staff, or a key that belongs to staff, may do this.")
+    identity.require(Scope.OPERATE)
     return identity
 
 
@@ -54,6 +54,14 @@ def delivery_or_404(request: Request, delivery_id: str) -> WebhookDelivery:
     if delivery is None:
         raise NotFound(f"There is no delivery {delivery_id}.")
     return delivery
+
+
+def key_or_404(request: Request, key_id: str) -> ApiKey:
+    visible = ApiKey.objects.visible_to(identity_of(request)).select_related("organization", "user")
+    key = visible.filter(pk=_uuid(key_id, "API key")).first()
+    if key is None:
+        raise NotFound(f"There is no API key {key_id}.")
+    return key
 
 
 def _uuid(text: str, kind: str) -> UUID:

@@ -10,7 +10,9 @@ from django.views import defaults
 from tasks_app.api.errors import envelope
 from tasks_app.api.renderers import to_json
 
-API = re.compile(r"/(tasks|artifacts|models|workers|queues|organizations|schema|healthz|readyz|v1)(/|\Z)")
+API = re.compile(
+    r"/(tasks|artifacts|models|workers|queues|organizations?|api-keys|auth|usage|webhooks|v1|schema|healthz|readyz)(/|\Z)"
+)
 
 
 def _json(request: HttpRequest, status: int, message: str) -> HttpResponse:

@@ -18,13 +18,23 @@ from tasks_app.capability import NoCapableWorker
 from tasks_app.idempotency import KeyReused
 from tasks_app.models import Batch, Task
 from tasks_app.pausing import NothingToPause
+from tasks_app.quotas import LimitReached, NeverFits, QueueFull, QuotaExceeded
+from tasks_app.rates import Rate
 from tasks_app.schemas.batch import InvalidTasks, Problem
 from tasks_app.schemas.problems import first_problem, name_of
 from tasks_app.schemas.submission import ModelNotFound
 from tasks_app.services import NotFinished, TaskActive
+from tenants_app.granting import KeyChanged
+from tenants_app.members import AlreadyMember, LastAdmin, NobodyOfThatName
 
 log = structlog.get_logger(__name__)
 DATABASE_RETRY_AFTER = 2  # seconds; a restarted PostgreSQL is back by then
+WHOSE = {
+    "key": "of this key",
+    "organization": "of your organization",
+    "sign-in-name": "to sign in with this name",
+    "sign-in-address": "to sign in from this address",
+}  # by the kind of a rate
 INVALID, FORBIDDEN, SERVER = "invalid_request_error", "permission_error", "server_error"
 
 
@@ -70,6 +80,16 @@ class IdempotencyKeyReused(ApiError):
     default_code = "idempotency_key_reused"
 
 
+class KeyIsGone(ApiError):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "key_revoked"
+
+
+class MemberConflict(ApiError):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "member_conflict"
+
+
 class InvalidBatch(InvalidInput):
     """The first problem is the error itself; all that are listed stand beside it."""
 
@@ -87,6 +107,24 @@ class PayloadTooLarge(ApiError):
 class NobodyCapable(ApiError):
     status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
     default_code = "no_capable_worker"
+
+
+class RateLimited(ApiError):
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+    default_code = "rate_limited"
+
+    def __init__(self, rate: Rate, retry_after: int) -> None:
+        super().__init__(f"The limit of {rate.limit} requests per minute {WHOSE[rate.kind]} is reached.")
+        self.retry_after = retry_after
+
+
+class LimitIsReached(ApiError):
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+
+    def __init__(self, code: str, reached: LimitReached) -> None:
+        self.default_code = code
+        super().__init__(str(reached))
+        self.retry_after = reached.retry_after
 
 
 class DatabaseAway(ApiError):
@@ -155,7 +193,7 @@ def _translate(error: Exception) -> Exception:
         case Http404():
             return NotFound("There is nothing here.")
         case PermissionDenied():
-            return exceptions.PermissionDenied()
+            return exceptions.PermissionDenied(str(error) or None)
         case RequestDataTooBig():
             return PayloadTooLarge(f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")
         case SuspiciousOperation():
@@ -170,12 +208,26 @@ def _translate(error: Exception) -> Exception:
             return NoSuchModel(str(error), "model")
         case NoCapableWorker():
             return NobodyCapable(str(error), "model")
+        case QueueFull():
+            return LimitIsReached("queue_full", error)
+        case QuotaExceeded():
+            return LimitIsReached("quota_exceeded", error)
+        case NeverFits():
+            return InvalidInput(str(error))
         case NothingToPause():
             return NotFound(str(error))
         case TaskActive():
             return StillActive("The task has not ended; cancel it first, or use force=true.")
         case NotFinished():
             return StillActive("Only a task that has ended can be tried again.")
+        case KeyChanged():
+            return KeyIsGone("The key is revoked, belongs to someone who left, or was rotated at the same moment.")
+        case NobodyOfThatName():
+            return NotFound("There is no user of that name.")
+        case AlreadyMember():
+            return MemberConflict("They are a member already; change their role instead.", "username")
+        case LastAdmin():
+            return MemberConflict("They are the last admin of the organization; make somebody else one first.")
         case OperationalError() | InterfaceError():
             log.warning("database_away", reason=str(error).strip())
             return DatabaseAway("The database does not answer. Try again soon.")

@@ -7,13 +7,17 @@ from typing import Any
 
 from django.urls import URLPattern, re_path
 
+from tasks_app.api.views.api_keys import KeyRotateView, KeysView, KeyView
 from tasks_app.api.views.artifacts import ArtifactsView, ArtifactView
 from tasks_app.api.views.events import TaskEventsView
 from tasks_app.api.views.many import BatchCancelView, BatchesView, BatchView, BulkCancelView, BulkRetryView
 from tasks_app.api.views.models import ModelsView
 from tasks_app.api.views.operations import MetricsView
+from tasks_app.api.views.organization import MembersView, MemberView, OrganizationView
 from tasks_app.api.views.queues import QueuesView, pause_view, resume_view
 from tasks_app.api.views.tasks import TasksView, TaskView
+from tasks_app.api.views.tokens import RefreshView, TokenView
+from tasks_app.api.views.usage import UsageView
 from tasks_app.api.views.verbs import AttemptsView, CancelView, ExplainView, RetryView
 from tasks_app.api.views.webhooks import WebhookResendView, WebhookSecretView, WebhooksView
 from tasks_app.api.views.workers import WorkersHealthView, WorkersStatsView, WorkersView, WorkerView
@@ -57,6 +61,15 @@ urlpatterns = [
         for kind, plural in PAUSABLE.items()
         for verb, view in (("pause", pause_view), ("resume", resume_view))
     ),
+    _at("usage", UsageView, "api-usage"),
+    _at("auth/token", TokenView, "api-token"),
+    _at("auth/token/refresh", RefreshView, "api-token-refresh"),
+    _at("api-keys", KeysView, "api-keys"),
+    _at("api-keys/<key_id>", KeyView, "api-key"),
+    _at("api-keys/<key_id>/rotate", KeyRotateView, "api-key-rotate"),
+    _at("organization", OrganizationView, "api-organization"),
+    _at("organization/members", MembersView, "api-members"),
+    _at("organization/members/<username>", MemberView, "api-member"),
     _at("webhooks", WebhooksView, "api-webhooks"),
     _at("webhooks/secret", WebhookSecretView, "api-webhook-secret"),
     _at("webhooks/<delivery_id>/resend", WebhookResendView, "api-webhook-resend"),

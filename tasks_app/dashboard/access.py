@@ -15,6 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from tasks_app import selectors
 from tasks_app.selectors import Shown
 from tenants_app.identity import Identity, of_user
+from tenants_app.roles import Scope
 
 Page = Callable[..., HttpResponseBase]
 # Scripts, styles, images and sounds come from here and nowhere else, and none are written into the HTML.
@@ -22,7 +23,9 @@ CONTENT_POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-a
 
 
 def signed_in(view: Page) -> Page:
-    """The view gets the identity as its second argument. Raises PermissionDenied for people of no organization."""
+    """The view gets the identity as its second argument. Raises PermissionDenied for people of no organization, and
+    for viewers who want to change something.
+    """
 
     @wraps(view)
     def guarded(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
@@ -31,6 +34,8 @@ def signed_in(view: Page) -> Page:
         identity = of_user(request.user)
         if identity is None:
             raise PermissionDenied("You are not a member of an organization yet. An administrator can add you to one.")
+        if request.method not in ("GET", "HEAD"):
+            identity.require(Scope.WRITE)
         return with_policy(view(request, identity, **arguments))
 
     return guarded

@@ -10,8 +10,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tasks_app', '0006_webhooks'),
-        ('tenants_app', '0002_shares'),
+        ('tasks_app', '0007_usage'),
+        ('tenants_app', '0003_access'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -13,7 +13,7 @@ from tasks_app.models.openai import BatchOutcome, FilePurpose, OpenAIBatch, Open
 from tasks_app.models.pause import Pause, PauseKind
 from tasks_app.models.scheduling import LearntTime, ShareAccount
 from tasks_app.models.task import Task
-from tasks_app.models.usage import UsageRecord
+from tasks_app.models.usage import Spent, UsageRecord
 from tasks_app.models.webhook import DeliveryState, GoneEndpoint, WebhookDelivery, WebhookSecret
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Pause",
     "PauseKind",
     "ShareAccount",
+    "Spent",
     "Task",
     "TaskEvent",
     "UsageRecord",

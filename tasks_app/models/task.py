@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
+from tasks_app.models.usage import ended_index
 from tasks_app.states import ACTIVE, FINAL, HELD, ON_WORKER, Phase, Status
 from tenants_app.ids import uuid7
 from tenants_app.models import ApiKey, Organization
@@ -118,6 +119,7 @@ class Task(models.Model):
             # has it been tried again by hand? Only retries are in it
             models.Index(fields=["retry_of"], name="task_by_retry", condition=Q(retry_of__isnull=False)),
             models.Index(fields=["completed_at"], name="task_by_end"),
+            ended_index("task_ended"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=sorted(Status)), name="task_status_known"),

@@ -155,19 +155,27 @@ def test_a_model_from_the_file_says_who_wins(admin):
 
 def test_a_key_is_shown_once_and_works(admin, organization):
     url = "/admin/tenants_app/apikey/"
-    made = admin.post(url + "add/", {"organization": organization.pk, "name": "ci"})
+    made = admin.post(url + "add/", {"organization": organization.pk, "name": "ci", "scopes": ["tasks:read"]})
     assert "no-store" in made["Cache-Control"]
     found = re.search(r"baton_[a-z0-9]{8}_[\w-]{43}", made.content.decode())
     assert found
     row = ApiKey.objects.get(name="ci")
     assert keys.find(found[0]) == row
+    assert row.scopes == ["tasks:read"]
     assert found[0] not in admin.get(f"{url}{row.pk}/change/").content.decode()
     act(admin, url, "revoke", row.pk)
     assert keys.find(found[0]) is None
 
 
 @pytest.mark.parametrize(
-    "page", ["tenants_app/organization", "tenants_app/apikey", "workers_app/model", "django_celery_results/taskresult"]
+    "page",
+    [
+        "tenants_app/organization",
+        "tenants_app/apikey",
+        "tenants_app/login",
+        "workers_app/model",
+        "django_celery_results/taskresult",
+    ],
 )
 def test_every_list_opens(admin, page):
     make_task("completed")

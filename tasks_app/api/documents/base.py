@@ -24,20 +24,22 @@ def call(**options: Any) -> Decorator:
 
 
 def errors(*codes: int) -> dict[int, OpenApiResponse]:
-    """Every call may be refused for its credentials, and meet a database that is away."""
-    return {code: OpenApiResponse(Error, DESCRIPTIONS[code]) for code in (*codes, 401, 503)}
+    """Every call may be refused for its credentials, role or rate, and meet a database that is away."""
+    return {code: OpenApiResponse(Error, DESCRIPTIONS[code]) for code in (*codes, 401, 403, 429, 503)}
 
 
 DESCRIPTIONS = {
     400: "Something in the request is wrong; `param` names it.",
     401: "No key, or none that is valid.",
-    403: "Only staff, or a key that belongs to staff, may do this.",
+    403: "Your role or your key may not do this; the message names the role that may.",
     404: "There is no such thing, or it is another organization's.",
+    406: "Not a type that this call answers in.",
     409: "The task's state does not allow it.",
     413: "The body is too large.",
     415: "The body is not what this call takes.",
     416: "The range lies outside the file.",
     422: "No worker could ever run it.",
+    429: "A limit is reached; `code` says which, and `Retry-After` when to try again.",
     503: "The database is away; `Retry-After` says when to try again.",
 }
 

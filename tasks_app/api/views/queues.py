@@ -11,10 +11,11 @@ from rest_framework.views import APIView
 
 from tasks_app import pausing, selectors
 from tasks_app.api import query
-from tasks_app.api.access import operator_of
+from tasks_app.api.access import identity_of, operator_of
 from tasks_app.api.documents import queues as documents
 from tasks_app.models import Pause, PauseKind
 from tasks_app.schemas.pause import PAUSE_REQUEST
+from tenants_app.roles import Scope
 
 
 def rendered(pause: Pause) -> dict[str, Any]:
@@ -25,7 +26,7 @@ class QueuesView(APIView):
     @documents.list_queues
     def get(self, request: Request) -> Response:
         query.refuse_unknown(request.query_params, ())
-        pauses = pausing.in_force()
+        pauses = pausing.visible_to(identity_of(request))
         by_queue = {pause.name: rendered(pause) for pause in pauses if pause.kind == PauseKind.QUEUE}
         queues = [{**queue, "paused": by_queue.get(queue["name"])} for queue in selectors.queues()]
         return Response({"results": queues, "paused": [rendered(pause) for pause in pauses]})
@@ -33,6 +34,8 @@ class QueuesView(APIView):
 
 def pause_view(kind: PauseKind) -> type[APIView]:
     class PauseView(APIView):
+        needs = Scope.OPERATE
+
         @documents.pause(kind)
         def post(self, request: Request, name: str) -> Response:
             query.refuse_unknown(request.query_params, ())
@@ -45,6 +48,8 @@ def pause_view(kind: PauseKind) -> type[APIView]:
 
 def resume_view(kind: PauseKind) -> type[APIView]:
     class ResumeView(APIView):
+        needs = Scope.OPERATE
+
         @documents.resume(kind)
         def post(self, request: Request, name: str) -> Response:
             query.refuse_unknown(request.query_params, ())

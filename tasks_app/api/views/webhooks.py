@@ -16,6 +16,7 @@ from tasks_app.api.paging import link
 from tasks_app.models import DeliveryState
 from tasks_app.webhooks import deliveries, log, signing
 from tasks_app.webhooks.signing import Secret
+from tenants_app.roles import Scope
 
 
 class WebhooksView(APIView):
@@ -47,6 +48,8 @@ class WebhookResendView(APIView):
 
 
 class WebhookSecretView(APIView):
+    needs = Scope.ADMIN
+
     @documents.read_secret
     def get(self, request: Request) -> Response:
         query.refuse_unknown(request.query_params, ())

@@ -17,6 +17,7 @@ from tasks_app.api.documents import workers as documents
 from tasks_app.api.errors import NotFound
 from tasks_app.api.shapes.workers import WorkerOrder
 from tasks_app.scheduling import leader
+from tenants_app.roles import Scope
 from workers_app import health, stats
 from workers_app.models import Worker, WorkerState
 from workers_app.selectors import find_worker, present_workers
@@ -74,6 +75,8 @@ class WorkersView(APIView):
 
 
 class WorkerView(APIView):
+    needs = {"PATCH": Scope.OPERATE}
+
     @documents.read_worker
     def get(self, request: Request, name: str) -> Response:
         query.refuse_unknown(request.query_params, ())

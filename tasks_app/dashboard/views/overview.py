@@ -40,7 +40,7 @@ def _context(identity: Identity) -> dict[str, Any]:
         "by_type": by_type,
         "metrics": metrics.read(identity, "24h"),
         "machines": machines.read(identity.may_operate),
-        "pauses": pausing.in_force(),
+        "pauses": pausing.visible_to(identity),
         "rows": rows.read(identity, TaskFilter(), LATEST).rows,
         "sees_all": identity.sees_all,
         "example": curl.command(curl.EXAMPLE),

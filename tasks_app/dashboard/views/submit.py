@@ -18,6 +18,7 @@ from tasks_app.capability import NoCapableWorker
 from tasks_app.dashboard import form_fields, form_values
 from tasks_app.dashboard.access import signed_in
 from tasks_app.dashboard.form_fields import FormField, FormFields
+from tasks_app.quotas import LimitReached, NeverFits
 from tasks_app.schemas import SCHEMAS, submission
 from tenants_app.identity import Identity
 from workers_app.models import Model, TaskType
@@ -103,7 +104,7 @@ def _submit(request: HttpRequest, identity: Identity, form: Form) -> HttpRespons
         task = submission.submit(identity, body)
     except ValidationError as error:
         return _refused(request, form, form_values.problems_of(error.detail))
-    except (submission.ModelNotFound, NoCapableWorker) as error:
+    except (submission.ModelNotFound, NoCapableWorker, LimitReached, NeverFits) as error:
         return _refused(request, form, {"": str(error)})
     messages.success(request, "Submitted.")
     return redirect("task-page", task.pk)

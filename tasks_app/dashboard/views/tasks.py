@@ -67,7 +67,7 @@ def _context(identity: Identity, asked: QueryDict) -> dict[str, Any]:
         "narrowed": any(name in query.FILTERS for name in asked),
         "address": asked.urlencode(),
         "sees_all": identity.sees_all,
-        "pauses": pausing.in_force(),
+        "pauses": pausing.visible_to(identity),
         "example": curl.command(curl.EXAMPLE),
     }
 

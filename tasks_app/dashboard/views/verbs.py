@@ -13,6 +13,7 @@ from tasks_app import services
 from tasks_app.capability import NoCapableWorker
 from tasks_app.dashboard.access import signed_in, task_or_404
 from tasks_app.models import Task, WebhookDelivery
+from tasks_app.quotas import LimitReached, NeverFits
 from tasks_app.services import CancelAnswer
 from tasks_app.webhooks import deliveries
 from tenants_app.identity import Identity
@@ -43,7 +44,7 @@ def retry(request: HttpRequest, identity: Identity, task_id: UUID) -> HttpRespon
     except services.NotFinished:
         messages.warning(request, "It has not ended yet; only a task that ended can be tried again.")
         return redirect("task-page", task_id)
-    except NoCapableWorker as error:
+    except (NoCapableWorker, LimitReached, NeverFits) as error:
         messages.warning(request, str(error))
         return redirect("task-page", task_id)
     messages.success(request, "Submitted again as this new task.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -12,6 +11,7 @@ from tasks_app import operating
 from tasks_app.dashboard import live, machines
 from tasks_app.dashboard.access import signed_in
 from tenants_app.identity import Identity
+from tenants_app.roles import Scope
 from workers_app.models import WorkerState
 
 REASON_LENGTH = 500  # characters, as the row holds them
@@ -32,8 +32,7 @@ def fragment(request: HttpRequest, identity: Identity) -> HttpResponse:
 @require_POST
 @signed_in
 def steer(request: HttpRequest, identity: Identity, name: str) -> HttpResponse:
-    if not identity.may_operate:
-        raise PermissionDenied("Only staff may do this.")
+    identity.require(Scope.OPERATE)
     state, reason = request.POST.get("state", ""), request.POST.get("reason", "").replace("\0", "")[:REASON_LENGTH]
     if state not in WorkerState.values:
         raise Http404("There is no such state.")
