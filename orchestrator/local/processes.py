@@ -27,6 +27,8 @@ def web(environment: Mapping[str, str], listener: int) -> Program:
         *(sys.executable, "-m", "uvicorn", "orchestrator.asgi:application", "--fd", str(listener)),
         *("--no-access-log", "--lifespan", "off", "--log-level", "warning"),
         *("--timeout-graceful-shutdown", str(OPEN_STREAMS_TIME)),
+        # Small messages both ways: compression would cost a quarter of a megabyte a socket.
+        *("--ws-max-size", "65536", "--ws-per-message-deflate", "false"),
     )
     pooled = {"DATABASE_POOL": "true", **environment}
     return Program("web", command, pooled, PROJECT, grace=OPEN_STREAMS_TIME + 2.0, inherited=(listener,))

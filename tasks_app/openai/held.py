@@ -59,29 +59,35 @@ class HeldView(APIView):
     def answer(self, request: Request) -> HttpResponseBase:
         query.refuse_unknown(request.query_params, ())
         call: Call | None = getattr(request._request, "openai_call", None)
-        if call is None:
-            asked = self.body.run_validation(request.data)
-            shown = submitted(identity_of(request), self.body_of(asked))
-            call = Call(asked, shown.task.pk)
-            request._request.openai_call = call  # type: ignore[attr-defined]
-            leaving.cancels(request._request, shown.task, identity_of(request).username)
-        else:
-            shown = _found(request, call.task_id)
+        shown = _found(request, call.task_id) if call else self._begin(request)
+        call = request._request.openai_call  # type: ignore[attr-defined]
         response = self._look(request, shown, call.asked)
         response["X-Task-Id"] = str(call.task_id)
         return response
+
+    def _begin(self, request: Request) -> Shown:
+        """A new task, whose caller is known to wait for it."""
+        asked, identity = self.body.run_validation(request.data), identity_of(request)
+        shown = submitted(identity, self.body_of(asked))
+        request._request.openai_call = Call(asked, shown.task.pk)  # type: ignore[attr-defined]
+        leaving.cancels(request._request, shown.task, identity.username)
+        return shown
 
     def _look(self, request: Request, shown: Shown, asked: Mapping[str, Any]) -> HttpResponseBase:
         if asked.get("stream"):
             return self.streamed(request, shown, asked)
         if shown.task.status not in FINAL:
-            held = _hold(request, shown)
-            if held is not None:
-                return held
-            shown = _cancelled(request, shown)  # or it completed this very moment
+            return _held(request, shown) or self._out_of_time(request, shown, asked)
         if shown.task.status == Status.COMPLETED:
             return self.completed(request, shown, asked)
-        return failures.respond(request._request, _failure(request, shown))
+        return failures.respond(request._request, failures.failure_of(shown.task))
+
+    def _out_of_time(self, request: Request, shown: Shown, asked: Mapping[str, Any]) -> HttpResponseBase:
+        """The task is cancelled, unless it completed this very moment."""
+        services.cancel(shown.task, by=identity_of(request).username)
+        if shown.task.status == Status.COMPLETED:
+            return self.completed(request, _found(request, shown.task.pk), asked)
+        return _timed_out(request)
 
 
 def submitted(identity: Identity, body: Mapping[str, Any]) -> Shown:
@@ -98,20 +104,12 @@ def _found(request: Request, task_id: UUID) -> Shown:
     return shown
 
 
-def _hold(request: Request, shown: Shown) -> Response | None:
+def _held(request: Request, shown: Shown) -> Response | None:
     """None if its time is over. What is held here is only ever sent by a server that cannot hold."""
-    response = failures.respond(request._request, failures.timed_out(settings.OPENAI_WAIT_SECONDS))
+    response = _timed_out(request)
     hold_while_unchanged(request, response, shown.task, settings.OPENAI_WAIT_SECONDS, until_ended=True)
     return response if hasattr(response, "hold") else None
 
 
-def _cancelled(request: Request, shown: Shown) -> Shown:
-    services.cancel(shown.task, by=identity_of(request).username)
-    request._request.timed_out = True  # type: ignore[attr-defined]
-    return _found(request, shown.task.pk)
-
-
-def _failure(request: Request, shown: Shown) -> failures.Failure:
-    if getattr(request._request, "timed_out", False):
-        return failures.timed_out(settings.OPENAI_WAIT_SECONDS)
-    return failures.failure_of(shown.task)
+def _timed_out(request: Request) -> Response:
+    return failures.respond(request._request, failures.timed_out(settings.OPENAI_WAIT_SECONDS))

@@ -6,7 +6,7 @@ A client that leaves before the end cancels the task; so does an answer that can
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import structlog
@@ -64,24 +64,30 @@ async def _events(request: HttpRequest, identity: Identity, task: Task, chunks: 
 
 
 async def _pieces(follower: Follower, identity: Identity, task: Task, chunks: Chunks) -> AsyncIterator[bytes]:
-    transcript, begun = Transcript(), False
+    transcript = Transcript()
     while not follower.ended:
         event = await follower.next(sse.COMMENT_SECONDS)
         if follower.refused:
             raise Broken(REFUSED)
         if event is None:
             yield sse.SILENCE
-        elif event.type == DELTA and (text := _heard(transcript, event.data)):
-            for chunk in _with_first(chunks, text, begun):
+        elif event.type == DELTA:
+            begun = bool(transcript.sent)
+            for chunk in _text(chunks, _heard(transcript, event.data), begun):
                 yield chunk
-            begun = True
     ended = await _result(identity, task)
+    for chunk in _end(chunks, transcript, ended):
+        yield chunk
+
+
+def _end(chunks: Chunks, transcript: Transcript, ended: Task) -> Iterator[bytes]:
     try:
         rest = transcript.end((ended.result or {})["text"])
     except Changed:
         raise Broken(CHANGED) from None
-    for chunk in _with_first(chunks, rest, begun):
-        yield chunk
+    if not transcript.sent and not rest and (first := chunks.first()):
+        yield _data(first)
+    yield from _text(chunks, rest, begun=bool(transcript.sent))
     yield _data(chunks.last(ended))
     if chunks.with_usage:
         yield _data(chunks.used(ended))
@@ -95,9 +101,11 @@ def _heard(transcript: Transcript, data: dict[str, Any]) -> str:
         raise Broken(CHANGED) from None
 
 
-def _with_first(chunks: Chunks, text: str, begun: bool) -> list[bytes]:
-    first = None if begun else chunks.first()
-    return [_data(chunk) for chunk in (first, chunks.text(text) if text else None) if chunk is not None]
+def _text(chunks: Chunks, text: str, begun: bool) -> Iterator[bytes]:
+    if text and not begun and (first := chunks.first()):
+        yield _data(first)
+    if text:
+        yield _data(chunks.text(text))
 
 
 async def _result(identity: Identity, task: Task) -> Task:

@@ -73,6 +73,8 @@ class Live:
                     self.passes.end(await self.on_thread(worthless, held))
             except (DatabaseError, InterfaceError) as error:
                 log.warning("database_away", reason=str(error).strip())
+            except Exception:  # whatever it was, everybody who follows depends on the next round
+                log.exception("lookout_broke")
 
     def _wake(self, last_seqs: dict[str, int]) -> None:
         for task_id, ears in self.changes.ears.items():

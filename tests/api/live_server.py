@@ -32,7 +32,6 @@ class Web:
                 self.handler, lifespan="off", log_level="error", timeout_graceful_shutdown=1, ws_ping_interval=None
             )
             self._server = uvicorn.Server(config)
-            self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
             serving = asyncio.create_task(self._server.serve([self.socket]))
             while not self._server.started:
                 await asyncio.sleep(0.01)

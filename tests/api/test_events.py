@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from tasks_app import services
 from tasks_app.models import Task
@@ -191,8 +193,6 @@ def test_a_client_that_leaves_frees_everything(web: Web, client: httpx.Client, i
 def test_a_stream_ends_when_its_key_does(
     web: Web, client: httpx.Client, identity: Identity, key: str, how: str
 ) -> None:
-    from django.utils import timezone
-
     task = make_task(identity=identity)
     other = make_key(identity.organization)
     with (
@@ -211,8 +211,6 @@ def test_a_stream_ends_when_its_key_does(
 
 
 def test_a_hundred_streams_at_once_lose_and_reorder_nothing(web: Web, key: str, identity: Identity) -> None:
-    import asyncio
-
     tasks = [make_task(identity=identity) for _ in range(25)]
     claims = [start(task) for task in tasks]
     words = [f"{n} " for n in range(20)]
