@@ -82,7 +82,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     autocomplete_fields = ("organization", "user")
     list_select_related = ("organization", "user")
     fields = ("organization", "user", "name", "scopes", "allowed_models", "requests_per_minute", "expires_at")
-    actions = ("revoke",)
+    actions = ("revoke", "rotate")
 
     @admin.display(description="scopes")
     def may(self, key: ApiKey) -> str:
@@ -110,9 +110,11 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         obj.pk, obj.prefix = row.pk, row.prefix
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
-        """The one time that the key is shown: on a page that nobody keeps, not in a message, which may be a cookie."""
-        context = {**self.admin_site.each_context(request), "title": "The new API key"}
-        context |= {"key": obj, "secret": vars(obj)["secret"]}
+        return self._show_once(request, obj, vars(obj)["secret"])
+
+    def _show_once(self, request: HttpRequest, key: ApiKey, secret: str) -> HttpResponse:
+        """On a page that nobody keeps, not in a message, which may be a cookie."""
+        context = {**self.admin_site.each_context(request), "title": "The new API key", "key": key, "secret": secret}
         return render(request, "admin/tenants_app/apikey/created.html", context)
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
@@ -121,6 +123,17 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             keys.revoke(row.pk)
             self.log_change(request, row, "revoked")
             self.message_user(request, f"{row}: revoked.", messages.SUCCESS)
+
+    @admin.action(description="Give the selected key a new secret, now", permissions=["change"])
+    def rotate(self, request: HttpRequest, rows: QuerySet[ApiKey]) -> HttpResponse | None:
+        """One at a time, because it is shown once. With a time of grace it is the API's."""
+        chosen = list(rows[:2])
+        secret = keys.rotate(chosen[0]) if len(chosen) == 1 else None
+        if secret is None:
+            self.message_user(request, "Select one key that is not revoked.", messages.ERROR)
+            return None
+        self.log_change(request, chosen[0], "rotated")
+        return self._show_once(request, chosen[0], secret)
 
 
 @admin.register(Login)

@@ -36,6 +36,7 @@ def signed_in(view: Page) -> Page:
             raise PermissionDenied("You are not a member of an organization yet. An administrator can add you to one.")
         if request.method not in ("GET", "HEAD"):
             identity.require(Scope.WRITE)
+        request.may_write = identity.may_write  # type: ignore[attr-defined]  # for the buttons
         return with_policy(view(request, identity, **arguments))
 
     return guarded

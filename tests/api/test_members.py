@@ -106,7 +106,9 @@ def test_a_viewer_changes_nothing_on_the_pages_either(organization: Organization
     task = make_task(identity=Identity(organization, None, "x"))
     viewer, operator = browser_of(organization, Role.VIEWER), browser_of(organization, Role.OPERATOR)
     cancel = reverse("task-cancel", args=[task.pk])
-    assert viewer.get(reverse("task-page", args=[task.pk])).status_code == 200
+    assert '<button class="danger">Cancel' not in viewer.get(reverse("task-page", args=[task.pk])).content.decode()
+    assert '<button class="danger">Cancel' in operator.get(reverse("task-page", args=[task.pk])).content.decode()
+    assert "needs the role operator" in viewer.get(reverse("submit", args=["llm"])).content.decode()
     refused = viewer.post(cancel)
     assert refused.status_code == 403
     assert "This needs the role operator" in refused.content.decode()

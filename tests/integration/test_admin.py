@@ -163,8 +163,12 @@ def test_a_key_is_shown_once_and_works(admin, organization):
     assert keys.find(found[0]) == row
     assert row.scopes == ["tasks:read"]
     assert found[0] not in admin.get(f"{url}{row.pk}/change/").content.decode()
+    rotated = re.search(r"baton_[a-z0-9]{8}_[\w-]{43}", act(admin, url, "rotate", row.pk))
+    assert rotated
+    assert (keys.find(found[0]), keys.find(rotated[0])) == (None, row)
     act(admin, url, "revoke", row.pk)
-    assert keys.find(found[0]) is None
+    assert keys.find(rotated[0]) is None
+    assert "Select one key that is not revoked" in act(admin, url, "rotate", row.pk)
 
 
 @pytest.mark.parametrize(

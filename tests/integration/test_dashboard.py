@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator
 from datetime import timedelta
 from html import unescape
+from uuid import uuid4
 
 import pytest
 from django.core.cache import cache
@@ -461,6 +462,15 @@ def test_a_wrong_password_is_refused_and_a_right_one_leads_back(acme):
     assert "is not right" in text_of(wrong)
     right = Client().post("/login/?next=/ui/workers/", {"username": user.username, "password": "secret"})
     assert right["Location"] == "/ui/workers/"
+
+
+def test_guessing_passwords_is_slowed_on_the_login_page_too(acme):
+    user, address = make_user(acme, name=f"guessed-{uuid4()}"), str(uuid4())
+    guess = {"username": user.username, "password": "no"}
+    statuses = [Client(REMOTE_ADDR=address).post("/login/", guess).status_code for _ in range(11)]
+    assert statuses == [200] * 10 + [429]
+    right = Client(REMOTE_ADDR=address).post("/login/", {**guess, "password": "secret"})
+    assert (right.status_code, "Too many tries" in text_of(right)) == (429, True)
 
 
 def test_nobody_is_led_to_another_host_after_signing_in(acme):
