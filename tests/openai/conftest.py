@@ -16,6 +16,7 @@ from tests.faults.stack import Stack, running_stack
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("openai"), OPENAI_WAIT_SECONDS="60") as stack:
         yield stack
+        stack.settle()  # whoever left whatever: every task has ended, and the oracle has nothing to say
 
 
 def key_of(directory: Path) -> str:
