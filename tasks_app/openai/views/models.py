@@ -7,9 +7,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tasks_app.api import query
+from tasks_app.api.access import identity_of
 from tasks_app.api.errors import NoSuchModel
 from tasks_app.openai import documents, render
 from tasks_app.openai.negotiation import WhateverIsAccepted
+from workers_app.models import Model
 from workers_app.selectors import enabled_models
 
 
@@ -19,7 +21,7 @@ class ModelsView(APIView):
     @documents.list_models
     def get(self, request: Request) -> Response:
         query.refuse_unknown(request.query_params, ())
-        rows = {row.name: render.model(row) for row in enabled_models()}  # a name may be one of several task types
+        rows = {row.name: render.model(row) for row in usable(request)}  # a name may be one of several task types
         return Response({"object": "list", "data": list(rows.values())})
 
 
@@ -29,7 +31,13 @@ class ModelView(APIView):
     @documents.read_model
     def get(self, request: Request, model: str) -> Response:
         query.refuse_unknown(request.query_params, ())
-        row = enabled_models().filter(name=model).first()
+        row = next((row for row in usable(request) if row.name == model), None)
         if row is None:
             raise NoSuchModel(f"There is no model {model!r}.", "model")
         return Response(render.model(row))
+
+
+def usable(request: Request) -> list[Model]:
+    """With this key."""
+    allowed = identity_of(request).allowed_models
+    return [row for row in enabled_models() if not allowed or row.name in allowed]
