@@ -68,7 +68,7 @@ def test_the_same_seed_gives_the_same_answer(client: OpenAI) -> None:
         return answer.choices[0].message.content
 
     assert ask(1) == ask(1)
-    assert ask(1) != ask(2)
+    assert len({ask(seed) for seed in range(1, 7)}) > 1
 
 
 def test_a_stop_text_ends_the_answer_and_is_no_part_of_it(client: OpenAI) -> None:
