@@ -23,7 +23,7 @@ test: setup-dev ## All tests but the thorough ones of `make faults` (ARGS= for a
 ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
-	@$(PY) -m pytest -n 2 --dist loadfile -m "not faults and not browser"
+	@$(PY) -m pytest -n 2 --dist loadfile -m "not faults and not browser and not thorough"
 	@exec $(PY) -m pytest -n 2 --dist loadfile -m "(faults or browser) and not thorough"
 endif
 

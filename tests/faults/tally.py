@@ -24,6 +24,8 @@ SUITE = [
     "webhooks",
     "external_pool",
     "abuse",
+    "streams",
+    "limits",
 ]
 
 

@@ -24,6 +24,7 @@ LIMIT, CROWD = 20, 300
 @pytest.fixture
 def addresses(stack: Stack) -> Iterator[list[str]]:
     """Two web processes, which know of each other only what Redis and PostgreSQL tell."""
+    stack.needs_redis()
     second = listener.listen("127.0.0.1", 0)
     command = ["uvicorn", "orchestrator.asgi:application", "--fd", str(second.fileno()), "--lifespan", "off"]
     stack.spawn("web2", "-m", *command, "--log-level", "warning", pass_fds=[second.fileno()])

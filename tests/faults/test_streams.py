@@ -30,6 +30,11 @@ from tests.faults.stack import ROOT, Stack, wait_until
 pytestmark = pytest.mark.faults
 
 
+@pytest.fixture(autouse=True)
+def redis_that_has_the_pieces(stack: Stack) -> None:
+    stack.needs_redis()
+
+
 def events_of(stack: Stack, task: str, after: str | None = None) -> Iterator[dict[str, Any]]:
     headers = {"Last-Event-ID": after} if after else {}
     with stack.api.stream("GET", f"/tasks/{task}/events", headers=headers) as response:

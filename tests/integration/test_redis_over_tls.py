@@ -59,6 +59,7 @@ def test_readiness_tells_what_is_wrong_and_never_the_password(port, files, setti
     assert not health.ask_broker()["broker"].ok
 
 
+@pytest.mark.thorough
 def test_web_scheduler_and_worker_work_through_it_and_write_the_password_nowhere(port, files, tmp_path):
     paths: dict[str, Any] = {"BROKER_CA_FILE": files.authority, "BROKER_CERT_FILE": files.certificate}
     addresses = {"CELERY_BROKER_URL": url(port), "REDIS_URL": url(port)}

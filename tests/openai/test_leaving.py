@@ -74,7 +74,7 @@ def test_a_client_that_leaves_a_wait_on_a_task_cancels_nothing(stack: Stack) -> 
 
 def test_many_calls_at_once_are_held_without_a_thread_each(client: OpenAI, stack: Stack) -> None:
     """More than the web process has threads, and it goes on answering."""
-    simulate = {"extra_body": {"simulate": {"seconds": 3}, "metadata": {"mark": "many"}}}
+    simulate = {"extra_body": {"simulate": {"seconds": 1}, "metadata": {"mark": "many"}}}
     answers: list[Any] = []
 
     def ask() -> None:

@@ -172,7 +172,7 @@ def test_an_answer_goes_on_when_its_engine_died_under_it(client: OpenAI, stack: 
 
 
 def test_many_streams_at_once_hold_no_thread_each(client: OpenAI, stack: Stack) -> None:
-    asked: Any = {"model": "simulated", "messages": STORY, "stream": True, "extra_body": {"simulate": {"seconds": 2}}}
+    asked: Any = {"model": "simulated", "messages": STORY, "stream": True, "extra_body": {"simulate": {"seconds": 1}}}
     streams = [client.chat.completions.create(**asked) for _ in range(30)]
     assert stack.api.get("/tasks/?limit=1").status_code == 200
     assert {"simulated answer" in text_of(list(stream)) for stream in streams} == {True}
