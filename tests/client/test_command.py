@@ -77,7 +77,9 @@ def test_a_time_that_is_up_is_exit_status_4_and_the_task_goes_on(baton: Command,
     assert "already ended" in baton("cancel", ended, status=1).stderr
 
 
-def test_nobody_who_answers_is_exit_status_1_with_advice(baton: Command) -> None:
+def test_nobody_who_answers_is_exit_status_1_with_advice(baton: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    for pause in ("FIRST_PAUSE", "LONGEST_PAUSE"):  # longer than the command's patience, so that it gives up at once
+        monkeypatch.setattr(f"baton_client.plans.{pause}", 100.0)
     done = baton("ls", status=1, BATON_URL="http://127.0.0.1:1")
     assert "does not answer" in done.stderr
     assert "BATON_URL" in done.stderr
@@ -193,10 +195,11 @@ def test_every_command_teaches_with_help() -> None:
         "run submit get watch cancel retry priority ls explain top workers drain pause resume queues models batch bulk "
         "usage doctor"
     )
+    overview = help_of()
     for name in names.split():
-        assert f"\n  {name} " in help_of()
+        assert f"\n  {name} " in overview
         assert "Usage:" in help_of(name)
-    assert "Exit status" in help_of()
+    assert "Exit status" in overview
 
 
 def test_usage_is_told_by_what_is_asked_for(baton: Command, client: Client) -> None:

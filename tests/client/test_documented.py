@@ -6,6 +6,7 @@ The shell blocks of a section are one example, its Python blocks another, each b
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,8 +23,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first one waits
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {"api": ROOT / "docs" / "api.md", "client": ROOT / "clients" / "python" / "README.md"}
 SHELL = """curl() { command curl --fail-with-body "$@"; }
-baton() { "$PYTHON" -m baton_client "$@"; }
-export -f baton
 for example in "$1"/??; do
     ( set -euo pipefail; . "$example" ) > "$example.output" 2>&1
     echo $? > "$example.status"
@@ -82,13 +81,16 @@ def examples() -> Iterator[Example]:
 
 @pytest.fixture(scope="module")
 def folder(url: str, key: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where somebody has done `make run`, and has a picture."""
+    """Where somebody has done `make run`, has installed the client, and has a picture."""
     folder = tmp_path_factory.mktemp("documented")
     (folder / ".data").mkdir()
     (folder / ".data" / "credentials.json").write_text(json.dumps({"url": url, "api_key": key}))
     image = Image.new("RGB", (96, 96), "white")
     ImageDraw.Draw(image).ellipse((24, 24, 72, 72), fill="red")
     image.save(folder / "picture.png")
+    (folder / "bin").mkdir()
+    (folder / "bin" / "baton").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m baton_client "$@"\n')
+    (folder / "bin" / "baton").chmod(0o755)
     return folder
 
 
@@ -103,9 +105,10 @@ def outcomes(folder: Path) -> dict[str, Outcome]:
             (folder / language / f"{number:02}").write_text(example.setup + example.code, encoding="utf-8")
         (folder / f"all.{language}").write_text(master, encoding="utf-8")
         program = "bash" if language == "sh" else sys.executable
+        settings = environment({"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"})
         subprocess.run(
-            [program, f"all.{language}", language], cwd=folder, env=environment({"PYTHON": sys.executable}), check=True,
-            stdin=subprocess.DEVNULL, timeout=500,
+            [program, f"all.{language}", language], cwd=folder, env=settings, check=True, stdin=subprocess.DEVNULL,
+            timeout=500,
         )  # fmt: skip
         for number, example in enumerate(chosen):
             status, output = (folder / language / f"{number:02}.{what}" for what in ("status", "output"))

@@ -61,7 +61,7 @@ def test_text_comes_in_pieces_that_make_the_whole(client: Client) -> None:
 
 
 def test_a_stream_that_is_cut_again_and_again_misses_nothing(client: Client, through: Client, proxy: Proxy) -> None:
-    task = client.submit("llm", PROMPT, **simulated(3))
+    task = client.submit("llm", PROMPT, **simulated(1.5))
     seen = []
     for event in through.stream(task.task_id):
         seen.append(event)
@@ -73,6 +73,7 @@ def test_a_stream_that_is_cut_again_and_again_misses_nothing(client: Client, thr
     )
 
 
+@pytest.mark.thorough
 def test_a_stream_outlives_a_restart_of_the_web_process(client: Client, stack: Stack) -> None:
     task = client.submit("llm", PROMPT, **simulated(4))
     kinds = []

@@ -27,6 +27,7 @@ def test_a_terminal_sees_the_steps_and_ctrl_c_cancels(process: Program, client: 
     assert task.status == "cancelled"
 
 
+@pytest.mark.thorough
 def test_a_terminal_sees_text_as_it_comes(process: Program, client: Client) -> None:
     slow = ("-m", "simulated", "-p", "simulate.seconds=8", "-p", "simulate.steps=40")
     terminal = Terminal(process, "run", "chat", "as it comes", *slow)
@@ -37,6 +38,7 @@ def test_a_terminal_sees_text_as_it_comes(process: Program, client: Client) -> N
     assert client.get(task.task_id).text in terminal.text
 
 
+@pytest.mark.thorough
 def test_text_of_an_attempt_that_was_lost_is_told_apart(process: Program, client: Client, stack: Stack) -> None:
     slow = ("-m", "simulated", "-p", "simulate.seconds=5", "-p", "simulate.steps=40")
     terminal = Terminal(process, "run", "chat", "twice", *slow)
@@ -58,6 +60,7 @@ def test_text_of_others_does_not_steer_the_terminal(process: Program, client: Cl
     assert "\x1b]0;" not in terminal.text
 
 
+@pytest.mark.thorough
 def test_top_is_drawn_again_and_again_also_while_the_server_is_away(process: Program, stack: Stack) -> None:
     terminal = Terminal(process, "top", "--interval", "0.3")
     terminal.read("w1")
