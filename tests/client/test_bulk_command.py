@@ -56,6 +56,7 @@ def test_failures_are_tried_again_by_batch_and_by_their_code(baton: Command, cli
     assert (done.stdout, "retried before" in done.stderr) == ("", True)
     assert baton("bulk", "retry", "-b", batch.batch_id, "-y").stdout == "0 retried; skipped: 2 already retried\n"
     client.wait_batch(again, timeout=60)
+    assert baton("bulk", "retry", "-b", again, "--since", "1h", "-y").stdout == "2 retried\n"
 
 
 def test_one_task_gets_another_priority(baton: Command, client: Client) -> None:

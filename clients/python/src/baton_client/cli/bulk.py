@@ -62,7 +62,9 @@ def retry(
     search: Search = None, error: Code = None, everything: All = False, dry_run: DryRun = False, yes: Yes = False,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Try tasks that have ended again: without --status those that failed or expired.
+    """Try tasks that have ended again.
+
+    Without --status those that failed or expired.
 
     baton bulk retry --error worker_lost --since 2h
     """
@@ -113,6 +115,8 @@ def priority(
 
 def _carry_out(context: typer.Context, verb: str, dry_run: bool, yes: bool, as_json: bool, call: Call) -> None:
     """Between the count and the deed tasks may come and go: what is done is what matches then."""
+    if not (dry_run or yes or sys.stdin.isatty()):
+        raise typer.BadParameter("There is nobody to ask here: say --yes, or --dry-run to see what it would do.")
     with connect(context, timeout=LONG) as client:
         if not (dry_run or yes) and not _agreed(verb, call(client, True)):
             note("Nothing was done.")
@@ -122,8 +126,6 @@ def _carry_out(context: typer.Context, verb: str, dry_run: bool, yes: bool, as_j
 
 
 def _agreed(verb: str, foreseen: Tally) -> bool:
-    if not sys.stdin.isatty():
-        raise typer.BadParameter("There is nobody to ask here: say --yes, or --dry-run to see what it would do.")
     count = sum(_done(foreseen).values())
     note(_told(foreseen))
     return count > 0 and ask(f"{verb} {count} task{'' if count == 1 else 's'}? [y/N] ").lower() in ("y", "yes")

@@ -10,7 +10,7 @@ import typer
 from baton_client.calls import BulkFilters
 from baton_client.cli import words
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[TASK]...", help="Ids of tasks, instead of a filter.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="TASK", help="Ids of tasks, instead of a filter.")]
 Statuses = Annotated[
     list[str] | None, typer.Option("--status", "-s", help="pending, running, failed, …; again for more.")
 ]
