@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 
 from tasks_app import capability, metrics, rates
@@ -11,7 +13,8 @@ from workers_app.selectors import model_cache
 
 
 @pytest.fixture(autouse=True)
-def _forget_what_earlier_tests_saw() -> None:
+def _forget_what_earlier_tests_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "PREFIX", f"baton:rate:{uuid4()}")  # the Redis is everybody's, and its minutes are long
     key_cache.clear()
     metrics.forget()
     model_cache.clear()

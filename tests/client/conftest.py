@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from baton_client import Client
+from baton_client import Batch, Client
 
-from tests.client.program import Program
+from tests.client.program import Command, Program
+from tests.client.test_tasks import PROMPT, simulated
 from tests.faults.stack import Stack, running_stack
 
 
@@ -34,7 +35,22 @@ def client(url: str, key: str) -> Iterator[Client]:
         yield client
 
 
+@pytest.fixture(scope="package")
+def many(url: str, key: str) -> Batch:
+    """230 tasks that have completed: more than a page of the list, and than a pipe holds."""
+    with Client(url, key) as client:
+        batch = client.submit_batch([{"task_type": "llm", "input": PROMPT, **simulated(0)}] * 230)
+        client.wait_batch(batch.batch_id, timeout=100)
+    return batch
+
+
 @pytest.fixture
-def baton(url: str, key: str) -> Program:
+def baton(url: str, key: str) -> Command:
+    """The command line, in this process."""
+    return Command({"BATON_URL": url, "BATON_API_KEY": key})
+
+
+@pytest.fixture
+def process(url: str, key: str) -> Program:
     """The command line, as a process of its own."""
     return Program({"BATON_URL": url, "BATON_API_KEY": key})

@@ -197,3 +197,46 @@ def test_a_server_that_tells_no_usage_is_told_in_so_many_words() -> None:
     missing = pytest.raises(NotFound, match="does not tell usage")
     with Scripted(refusal(404, "not_found")) as server, client_of(server) as client, missing:
         client.usage()
+
+
+def lines(*names: str) -> bytes:
+    return b"".join(json.dumps(TASK | {"task_id": name}).encode() + b"\n" for name in names)
+
+
+def results_of(*answers: bytes) -> Scripted:
+    """All but the last are cut, and look as if more was to come."""
+    *cut, whole = answers
+    endless = {"Content-Length": "100000"}
+    return Scripted(*(Answer(200, body, endless, cut=True) for body in cut), Answer(200, whole))
+
+
+def test_results_that_were_cut_are_asked_for_again_and_come_once() -> None:
+    half = lines("b")[:40]
+    with results_of(lines("a") + half, lines("a", "b"), lines("a", "b", "c")) as server, client_of(server) as client:
+        assert [task.task_id for task in client.batch_results("id")] == ["a", "b", "c"]
+    assert {asked.path for asked in server.asked} == {"/tasks/batch/id/results"}
+    assert len(server.asked) == 3
+    with Scripted(Answer(200, lines("a") + half)) as server, client_of(server, patience=0.5) as client:
+        with pytest.raises(Unreachable, match="middle of a line"):
+            list(client.batch_results("id"))
+        assert len(server.asked) >= 2
+    with Scripted(Answer(200, b"<html>\n")) as server, client_of(server) as client, pytest.raises(UnexpectedAnswer):
+        list(client.batch_results("id"))
+
+
+def test_a_result_is_given_before_the_next_one_has_come() -> None:
+    first = Answer(200, lines("a"), {"Content-Length": "100000"}, cut=True, late=10)
+    with Scripted(first) as server, client_of(server) as client:
+        results = client.batch_results("id")
+        assert next(results).task_id == "a"
+        results.close()
+        assert len(server.asked) == 1
+
+
+def test_the_async_client_reads_results_as_patiently() -> None:
+    async def read() -> list[str]:
+        async with AsyncClient(server.url, KEY) as client:
+            return [task.task_id async for task in client.batch_results("id")]
+
+    with results_of(lines("a") + lines("b")[:40], lines("a", "b")) as server:
+        assert asyncio.run(read()) == ["a", "b"]

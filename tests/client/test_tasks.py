@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from baton_client import (
     AlreadyFinished,
+    Batch,
     Client,
     InvalidInput,
     ModelNotFound,
@@ -91,13 +92,11 @@ def test_each_code_has_its_own_class(client: Client, url: str) -> None:
         stranger.models()
 
 
-def test_the_list_goes_through_all_pages_newest_first(client: Client) -> None:
-    batch = client.submit_batch([{"task_type": "llm", "input": PROMPT, **simulated(0)}] * 230)
-    found = [task.task_id for task in client.list(batch_id=batch.batch_id)]
-    assert found == list(reversed(batch.task_ids))
-    assert [task.task_id for task in client.list(batch_id=batch.batch_id, limit=3)] == found[:3]
-    assert [*client.list(batch_id=batch.batch_id, status=["failed", "expired"])] == []
-    client.wait_batch(batch.batch_id, timeout=100)
+def test_the_list_goes_through_all_pages_newest_first(client: Client, many: Batch) -> None:
+    found = [task.task_id for task in client.list(batch_id=many.batch_id)]
+    assert found == list(reversed(many.task_ids))
+    assert [task.task_id for task in client.list(batch_id=many.batch_id, limit=3)] == found[:3]
+    assert [*client.list(batch_id=many.batch_id, status=["failed", "expired"])] == []
 
 
 def test_it_explains_and_shows_the_attempts(client: Client) -> None:

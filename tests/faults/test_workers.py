@@ -217,7 +217,9 @@ def test_of_two_processes_with_one_name_the_older_stops_its_work_and_its_engine_
     assert ends_well(older)
     assert not engine.is_running()
     done = stack.wait_for(running, "completed")
-    assert (done["attempt"], outcomes(stack, running)) == (2, ["lost", "completed"])
+    # Either the newcomer says that it was lost, or the older one gives it back before.
+    assert (done["attempt"], outcomes(stack, running)[1:]) == (2, ["completed"])
+    assert outcomes(stack, running)[0] in ("lost", "returned")
     assert "worker_displaced" in stack.log("w1")
     assert stack.online_workers() == 1
     stack.wait_for(quick_task(stack), "completed")

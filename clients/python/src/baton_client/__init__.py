@@ -31,7 +31,16 @@ from baton_client.errors import (
     WaitTimeout,
 )
 from baton_client.events import Event
-from baton_client.shapes.many import Batch, BatchProgress, BulkCancelled, BulkRetried, CancelledBatch
+from baton_client.shapes.many import (
+    Batch,
+    BatchProgress,
+    BulkCancelled,
+    BulkDeleted,
+    BulkMoved,
+    BulkRetried,
+    CancelledBatch,
+    RetriedBatch,
+)
 from baton_client.shapes.operations import Gpu, LoadedModel, Model, Pause, Queue, Readiness, Worker
 from baton_client.shapes.tasks import (
     Artifact,
@@ -57,6 +66,8 @@ __all__ = [
     "BatchProgress",
     "BatonError",
     "BulkCancelled",
+    "BulkDeleted",
+    "BulkMoved",
     "BulkRetried",
     "Cancellation",
     "CancelledBatch",
@@ -84,6 +95,7 @@ __all__ = [
     "QuotaExceeded",
     "RateLimited",
     "Readiness",
+    "RetriedBatch",
     "Task",
     "TaskActive",
     "TaskCancelled",

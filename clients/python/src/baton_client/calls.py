@@ -122,6 +122,10 @@ def delete(task_id: str, force: bool) -> Plan[None]:
     return nothing(Request("DELETE", f"/tasks/{part(task_id)}", params=params))
 
 
+def set_priority(task_id: str, priority: int) -> Plan[Task]:
+    return one(Task, Request("PATCH", f"/tasks/{part(task_id)}", json={"priority": priority}))
+
+
 def attempts(task_id: str) -> Plan[tuple[Attempt, ...]]:
     return listed(Attempt, Request("GET", f"/tasks/{part(task_id)}/attempts"))
 

@@ -9,7 +9,15 @@ from typing import Any, TypeVar
 from baton_client.calls import BulkFilters, Json, key_header, part, plain
 from baton_client.errors import WaitTimeout
 from baton_client.plans import Plan, Request, Sleep, one
-from baton_client.shapes.many import Batch, BulkCancelled, BulkRetried, CancelledBatch
+from baton_client.shapes.many import (
+    Batch,
+    BulkCancelled,
+    BulkDeleted,
+    BulkMoved,
+    BulkRetried,
+    CancelledBatch,
+    RetriedBatch,
+)
 
 T = TypeVar("T")
 FIRST_LOOK, LONGEST_LOOK = 0.2, 3.0  # seconds between two looks at a batch
@@ -43,10 +51,20 @@ def cancel_batch(batch_id: str) -> Plan[CancelledBatch]:
     return one(CancelledBatch, Request("PATCH", f"/tasks/batch/{part(batch_id)}/cancel"))
 
 
+def retry_batch(batch_id: str) -> Plan[RetriedBatch]:
+    return one(RetriedBatch, Request("POST", f"/tasks/batch/{part(batch_id)}/retry"))
+
+
 def bulk(
-    shape: type[T], verb: str, ids: Sequence[str] | None, filters: BulkFilters, everything: bool, dry_run: bool
+    shape: type[T],
+    verb: str,
+    ids: Sequence[str] | None,
+    filters: BulkFilters,
+    everything: bool,
+    dry_run: bool,
+    **more: int,
 ) -> Plan[T]:
-    body: dict[str, Any] = {"dry_run": dry_run}
+    body: dict[str, Any] = {"dry_run": dry_run, **more}
     if ids is not None:
         body["ids"] = list(ids)
     if filters:
@@ -69,3 +87,13 @@ def bulk_cancel(
 
 def bulk_retry(ids: Sequence[str] | None, filters: BulkFilters, everything: bool, dry_run: bool) -> Plan[BulkRetried]:
     return bulk(BulkRetried, "retry", ids, filters, everything, dry_run)
+
+
+def bulk_delete(ids: Sequence[str] | None, filters: BulkFilters, everything: bool, dry_run: bool) -> Plan[BulkDeleted]:
+    return bulk(BulkDeleted, "delete", ids, filters, everything, dry_run)
+
+
+def bulk_priority(
+    priority: int, ids: Sequence[str] | None, filters: BulkFilters, everything: bool, dry_run: bool
+) -> Plan[BulkMoved]:
+    return bulk(BulkMoved, "priority", ids, filters, everything, dry_run, priority=priority)

@@ -17,7 +17,16 @@ from baton_client.errors import BatonError, Unreachable, WaitTimeout
 from baton_client.events import CLOSED, Event, Late, Parser, Place
 from baton_client.files import Incoming, targets
 from baton_client.plans import Persistence, Request, lost, one
-from baton_client.shapes.many import Batch, BulkCancelled, BulkRetried, CancelledBatch
+from baton_client.results import Results
+from baton_client.shapes.many import (
+    Batch,
+    BulkCancelled,
+    BulkDeleted,
+    BulkMoved,
+    BulkRetried,
+    CancelledBatch,
+    RetriedBatch,
+)
 from baton_client.shapes.operations import Model, Pause, Queue, Readiness, Worker
 from baton_client.shapes.tasks import Artifact, Attempt, Explanation, Task, TaskPage
 from baton_client.shapes.usage import Usage
@@ -97,6 +106,10 @@ class Client(Wire):
         """A new task like this one, which has ended. Raises TaskActive."""
         return self._do(calls.retry(task_id, idempotency_key))
 
+    def set_priority(self, task_id: str, priority: int) -> Task:
+        """Of a task that waits: 1 to 10, 10 is most urgent. Raises TaskActive and AlreadyFinished."""
+        return self._do(calls.set_priority(task_id, priority))
+
     def delete(self, task_id: str, *, force: bool = False) -> None:
         """The task and its files. Raises TaskActive, unless `force` cancels it first."""
         return self._do(calls.delete(task_id, force))
@@ -136,12 +149,28 @@ class Client(Wire):
         """The batch when all of it has ended. Raises WaitTimeout."""
         return self._do(calls_many.wait_batch(batch_id, timeout))
 
-    def batch_results(self, batch_id: str) -> Sequence[Task]:
-        """The tasks of a batch as they are now, in the order in which they were submitted."""
-        return [*self.list(batch_id=batch_id)][::-1]
+    def batch_results(self, batch_id: str) -> Iterator[Task]:
+        """The tasks of a batch that have ended, in the order in which they were submitted; read as they arrive.
+
+        A lost connection is resumed where it was."""
+        results = Results(batch_id, self.patience)
+        while not results.is_whole:
+            try:
+                with self._streamed(results.request()) as response:
+                    for chunk in response.iter_bytes():
+                        yield from results.feed(chunk)
+                    results.end()
+            except httpx.RequestError as error:
+                time.sleep(results.pause(lost(error)))
+            except BatonError as error:
+                time.sleep(results.pause(error))
 
     def cancel_batch(self, batch_id: str) -> CancelledBatch:
         return self._do(calls_many.cancel_batch(batch_id))
+
+    def retry_batch(self, batch_id: str) -> RetriedBatch:
+        """A new batch of what failed or expired in this one; what was retried before is skipped."""
+        return self._do(calls_many.retry_batch(batch_id))
 
     def bulk_cancel(
         self,
@@ -164,6 +193,29 @@ class Client(Wire):
     ) -> BulkRetried:
         """Try tasks that have ended again; without `status` those that failed or expired."""
         return self._do(calls_many.bulk_retry(ids, filters, all, dry_run))
+
+    def bulk_delete(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        all: bool = False,
+        dry_run: bool = False,
+        **filters: Unpack[BulkFilters],
+    ) -> BulkDeleted:
+        """Delete tasks that have ended, and their files; the rest is skipped."""
+        return self._do(calls_many.bulk_delete(ids, filters, all, dry_run))
+
+    def bulk_priority(
+        self,
+        priority: int,
+        ids: Sequence[str] | None = None,
+        *,
+        all: bool = False,
+        dry_run: bool = False,
+        **filters: Unpack[BulkFilters],
+    ) -> BulkMoved:
+        """Give tasks that wait another priority, 1 to 10; the rest is skipped."""
+        return self._do(calls_many.bulk_priority(priority, ids, filters, all, dry_run))
 
     # ------------------------------------------------------------ files
 

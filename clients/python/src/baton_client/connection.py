@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+from functools import cache
 from typing import TypedDict
 
 import httpx
@@ -21,6 +23,13 @@ class Options(TypedDict):
     base_url: str
     headers: dict[str, str]
     limits: httpx.Limits
+    verify: ssl.SSLContext
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """To read the certificates takes as long as ten requests: the clients of a process share them."""
+    return httpx.create_ssl_context()
 
 
 def options(credentials: Credentials) -> Options:
@@ -30,7 +39,7 @@ def options(credentials: Credentials) -> Options:
     except httpx.InvalidURL as error:
         raise NoCredentials(f"{credentials.url!r} is no address: {error}") from None
     headers = {"Authorization": f"Bearer {credentials.api_key}", "User-Agent": f"baton-client/{VERSION}"}
-    return {"base_url": credentials.url, "headers": headers, "limits": LIMITS}
+    return {"base_url": credentials.url, "headers": headers, "limits": LIMITS, "verify": trusted()}
 
 
 def built(http: httpx.Client | httpx.AsyncClient, request: Request, timeout: float) -> httpx.Request:

@@ -17,7 +17,7 @@ from baton_client.cli.options import STUBBORN, Json, Timeout, connect
 from baton_client.cli.output import console, dump, note, pairs, say
 from baton_client.client import Client
 from baton_client.errors import WaitTimeout
-from baton_client.shapes.many import Batch
+from baton_client.shapes.many import Batch, RetriedBatch
 
 LOOK = 0.5  # seconds between two looks, where somebody watches a bar
 batch = typer.Typer(help="Many tasks at once, from a file.", no_args_is_help=True)
@@ -75,9 +75,9 @@ def results(
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Save the files of the tasks in here, too.")
     ] = None,
 ) -> None:
-    """Print the tasks of a batch, one JSON a line.
+    """Print the tasks of a batch that have ended, one JSON a line.
 
-    As they are now, in the order in which they were submitted.
+    In the order in which they were submitted.
     """
     with connect(context) as client:
         if output is not None:
@@ -97,6 +97,27 @@ def cancel(context: typer.Context, batch_id: BatchId, as_json: Json = False) -> 
         dump(done.raw)
     else:
         say(f"{done.cancelled} cancelled, {done.cancelling} being stopped, {done.already_finished} had finished")
+
+
+@batch.command()
+def retry(context: typer.Context, batch_id: BatchId, as_json: Json = False) -> None:
+    """Try what failed or expired again, as a new batch; prints its id.
+
+    What was retried before is left out. Exit status 1 if there was nothing to try again.
+    """
+    with connect(context) as client:
+        made = client.retry_batch(batch_id)
+    if as_json:
+        dump(made.raw)
+    elif made.batch_id is not None:
+        say(made.batch_id)
+    if made.batch_id is None:
+        note("Nothing of it failed or expired" + (", but for what was retried before." if _known(made) else "."))
+        raise typer.Exit(FAILED)
+
+
+def _known(made: RetriedBatch) -> bool:
+    return made.skipped.get("already_retried", 0) > 0
 
 
 def _await(client: Client, batch_id: str, timeout: float | None, as_json: bool) -> int:

@@ -10,6 +10,7 @@ import typer
 
 from baton_client.cli import doctor, failures, operating, running, spending, tasks, top
 from baton_client.cli.batches import batch
+from baton_client.cli.bulk import bulk
 from baton_client.cli.options import Connection
 from baton_client.cli.output import complain, say
 from baton_client.errors import BatonError
@@ -24,12 +25,13 @@ app = typer.Typer(
     epilog=failures.TABLE,
 )
 for command in (
-    running.run, running.submit, running.watch, tasks.get, tasks.ls, tasks.cancel, tasks.retry, tasks.explain,
-    top.top, operating.workers, operating.queues, operating.models, spending.usage, operating.drain, operating.pause,
-    operating.resume, doctor.doctor,
+    running.run, running.submit, running.watch, tasks.get, tasks.ls, tasks.cancel, tasks.retry, tasks.priority,
+    tasks.explain, top.top, operating.workers, operating.queues, operating.models, spending.usage, operating.drain,
+    operating.pause, operating.resume, doctor.doctor,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(batch, name="batch")
+app.add_typer(bulk, name="bulk")
 
 
 def _version(wanted: bool) -> None:

@@ -47,6 +47,13 @@ def complain(line: str) -> None:
     sys.stderr.flush()
 
 
+def ask(question: str) -> str:
+    """A line from whoever sits at the terminal; nothing, if the input has ended."""
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
+
+
 note = complain  # not everything on stderr is a complaint
 
 

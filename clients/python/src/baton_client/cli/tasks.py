@@ -1,4 +1,4 @@
-"""`baton get`, `ls`, `cancel`, `retry` and `explain`."""
+"""`baton get`, `ls`, `cancel`, `retry`, `priority` and `explain`."""
 
 from __future__ import annotations
 
@@ -131,6 +131,18 @@ def retry(context: typer.Context, task_ids: TaskIds, as_json: Json = False) -> N
         for task_id in task_ids:
             task = client.retry(task_id)
             dump(task.raw) if as_json else say(task.task_id)
+
+
+def priority(
+    context: typer.Context,
+    task_id: TaskId,
+    number: Annotated[int, typer.Argument(metavar="N", min=1, max=10, help="1 to 10, 10 is most urgent.")],
+    as_json: Json = False,
+) -> None:
+    """Give a task that waits another priority."""
+    with connect(context) as client:
+        task = client.set_priority(task_id, number)
+    dump(task.raw) if as_json else say(f"{task.task_id}  priority {task.priority}")
 
 
 def explain(context: typer.Context, task_id: TaskId, as_json: Json = False) -> None:

@@ -45,6 +45,15 @@ class CancelledBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class RetriedBatch:
+    batch_id: str | None  # of the new batch; None if there was nothing to try again
+    retry_of: str  # the batch whose failures these are
+    retried: int
+    skipped: Mapping[str, int]
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class BulkCancelled:
     dry_run: bool
     matched: int
@@ -59,5 +68,23 @@ class BulkRetried:
     dry_run: bool
     matched: int
     retried: int  # new tasks, which name the old ones in `retry_of`
+    skipped: Mapping[str, int]
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BulkDeleted:
+    dry_run: bool
+    matched: int
+    deleted: int  # with their files
+    skipped: Mapping[str, int]
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BulkMoved:
+    dry_run: bool
+    matched: int
+    changed: int  # they have another priority now
     skipped: Mapping[str, int]
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
