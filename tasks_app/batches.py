@@ -53,12 +53,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class RetriedBatch:
-    """`batch_id`: of the new batch, None if nothing was left to try again."""
+    """`batch_id`: of the new batch, None if nothing was left. `replayed`: the same request made it before."""
 
     batch_id: UUID | None
     retried: int
     already_retried: int
     not_failed: int
+    replayed: bool = False
 
 
 def submit(identity: Identity, new: NewBatch, tasks: Sequence[NewTask], key: Key | None = None) -> Batch:
@@ -121,18 +122,24 @@ def cancel(batch: Batch, by: str) -> Standing:
     return standing(batch)
 
 
-def retry(identity: Identity, batch: Batch) -> RetriedBatch:
+def retry(identity: Identity, batch: Batch, key: Key | None = None) -> RetriedBatch:
     """A new batch of the tasks that failed or expired and were not retried before, in one commit.
 
-    Of two that ask at once one waits for the other, and finds nothing left to do.
+    Of two that ask at once one waits for the other, and finds nothing left to do; with the other's key it is told what
+    that one made. A key under which nothing was made is free still. Raises KeyReused.
     """
     with transaction.atomic():
         locked = Task.objects.select_related("organization").select_for_update(of=("self",), no_key=True)
         failed = list(locked.filter(batch_id=batch.pk, status__in=sorted(FAILURES)).order_by("pk"))
+        rest = Task.objects.filter(batch_id=batch.pk).exclude(status__in=sorted(FAILURES)).count()
+        if key is not None and (first := idempotency.find(key)):
+            made = Batch.objects.get(pk=first)
+            return RetriedBatch(first, made.total, len(failed) - made.total, rest, replayed=True)
         known = set(Task.objects.filter(retry_of__in=[t.pk for t in failed]).values_list("retry_of", flat=True))
         fresh = [services.again(identity, task) for task in failed if task.pk not in known]
         new = _again(identity, batch, fresh) if fresh else None
-        rest = Task.objects.filter(batch_id=batch.pk).exclude(status__in=sorted(FAILURES)).count()
+        if key is not None and new is not None:
+            idempotency.take(key, new)
         crash_points.reach("retry_batch.before_commit")
     crash_points.reach("retry_batch.after_commit")
     hints.wake_scheduler()

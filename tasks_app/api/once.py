@@ -28,6 +28,10 @@ def answer(body: Any, location: str, replayed: bool) -> Response:
     """201 for what was made, 200 for what had been made before."""
     response = Response(body, status=200 if replayed else 201)
     response["Location"] = location
+    return marked(response, replayed)
+
+
+def marked(response: Response, replayed: bool) -> Response:
     if replayed:
         response["Idempotency-Replayed"] = "true"
     return response

@@ -222,6 +222,28 @@ def test_the_failures_of_a_batch_become_a_new_batch_once(api: Client, identity: 
     assert (twice["batch_id"], twice["retried"], twice["skipped"]["already_retried"]) == (None, 0, 2)
 
 
+def test_a_retry_that_is_sent_again_with_its_key_is_told_what_it_made(api: Client, identity: Identity) -> None:
+    batch, other = make_batch(identity, 3), make_batch(identity, 1)
+    for task in tasks_of(batch)[:2]:
+        end(start(task), Failed("model_load_failed", "no such file", ""))
+    first, second = (
+        api.post(f"/tasks/batch/{batch.pk}/retry", headers={"Idempotency-Key": "tuesday"}) for _ in range(2)
+    )
+    assert first.json() == second.json()
+    assert (first.json()["retried"], second["Idempotency-Replayed"]) == (2, "true")
+    assert Task.objects.exclude(retry_of=None).count() == 2
+    reused = api.post(f"/tasks/batch/{other.pk}/retry", headers={"Idempotency-Key": "tuesday"})
+    error_of(reused, 409, "idempotency_key_reused")
+
+
+def test_a_key_under_which_nothing_was_tried_again_is_free_still(api: Client, identity: Identity) -> None:
+    batch = make_batch(identity, 1)
+    ask = {"path": f"/tasks/batch/{batch.pk}/retry", "headers": {"Idempotency-Key": "wednesday"}}
+    assert api.post(**ask).json()["batch_id"] is None
+    end(start(tasks_of(batch)[0]), Failed("model_load_failed", "no such file", ""))
+    assert api.post(**ask).json()["retried"] == 1
+
+
 def test_the_results_of_a_batch_come_as_lines_in_the_order_of_the_request(
     api: Client, identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:

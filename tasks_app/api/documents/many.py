@@ -66,9 +66,9 @@ retry_batch = call(
     tags=[MANY],
     summary="A new batch of what failed or expired in this one",
     description="What was retried before is skipped, so asking twice does not double the work.",
-    parameters=[BATCH_ID],
+    parameters=[BATCH_ID, IDEMPOTENCY_KEY],
     request=None,
-    responses={200: shapes.RetriedBatch, **errors(400, 404)},
+    responses={200: shapes.RetriedBatch, **errors(400, 404), 409: REUSED},
 )
 batch_results = call(
     operation_id="batch_results",

@@ -56,7 +56,9 @@ class BatchRetryView(APIView):
     def post(self, request: Request, batch_id: str) -> Response:
         query.refuse_unknown(request.query_params, ())
         batch = batch_or_404(request, batch_id)
-        return Response(render_many.retried_batch(batch, batches.retry(identity_of(request), batch)))
+        key = once.key_of(request, "batch-retry", {"batch_id": batch.pk})
+        made = batches.retry(identity_of(request), batch, key)
+        return once.marked(Response(render_many.retried_batch(batch, made)), made.replayed)
 
 
 class BatchResultsView(APIView):

@@ -171,9 +171,9 @@ class AsyncClient(AsyncWire):
     async def cancel_batch(self, batch_id: str) -> CancelledBatch:
         return await self._do(calls_many.cancel_batch(batch_id))
 
-    async def retry_batch(self, batch_id: str) -> RetriedBatch:
+    async def retry_batch(self, batch_id: str, *, idempotency_key: str | None = None) -> RetriedBatch:
         """A new batch of what failed or expired in this one; what was retried before is skipped."""
-        return await self._do(calls_many.retry_batch(batch_id))
+        return await self._do(calls_many.retry_batch(batch_id, idempotency_key))
 
     async def bulk_cancel(
         self,

@@ -51,8 +51,8 @@ def cancel_batch(batch_id: str) -> Plan[CancelledBatch]:
     return one(CancelledBatch, Request("PATCH", f"/tasks/batch/{part(batch_id)}/cancel"))
 
 
-def retry_batch(batch_id: str) -> Plan[RetriedBatch]:
-    return one(RetriedBatch, Request("POST", f"/tasks/batch/{part(batch_id)}/retry"))
+def retry_batch(batch_id: str, key: str | None) -> Plan[RetriedBatch]:
+    return one(RetriedBatch, Request("POST", f"/tasks/batch/{part(batch_id)}/retry", headers=key_header(key)))
 
 
 def bulk(

@@ -168,9 +168,9 @@ class Client(Wire):
     def cancel_batch(self, batch_id: str) -> CancelledBatch:
         return self._do(calls_many.cancel_batch(batch_id))
 
-    def retry_batch(self, batch_id: str) -> RetriedBatch:
+    def retry_batch(self, batch_id: str, *, idempotency_key: str | None = None) -> RetriedBatch:
         """A new batch of what failed or expired in this one; what was retried before is skipped."""
-        return self._do(calls_many.retry_batch(batch_id))
+        return self._do(calls_many.retry_batch(batch_id, idempotency_key))
 
     def bulk_cancel(
         self,
