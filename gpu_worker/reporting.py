@@ -152,8 +152,9 @@ class Reporter:
         won = transitions.claim(claims, self._registration.name, self._registration.incarnation)
         names = {claimed.model for claimed in won}
         rows = {(m.task_type, m.name): m for m in Model.objects.filter(name__in=names, enabled=True)}
-        work = {c.attempt_id: Work(c, rows.get((c.task_type, c.model))) for c in won}
-        return [work.get(claim.attempt_id) for claim in claims]
+        # By token, which each message's claim has for itself: of two messages for one attempt only one is to run it.
+        work = {c.token: Work(c, rows.get((c.task_type, c.model))) for c in won}
+        return [work.get(claim.token) for claim in claims]
 
     def _finish(self, finishes: list[Finish]) -> list[Status | None]:
         statuses = transitions.finish(finishes)

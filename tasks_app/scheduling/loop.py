@@ -18,6 +18,7 @@ from django.db import connection
 from tasks_app import hints, idempotency, orphans, transitions
 from tasks_app.doorbell import Doorbell
 from tasks_app.scheduling import books, rounds
+from tasks_app.scheduling.confidence import Confidence
 from tasks_app.scheduling.leader import Leadership
 from tasks_app.scheduling.memory import Memory
 from tasks_app.scheduling.tidying import Tidying
@@ -32,7 +33,7 @@ class Scheduler:
         self._leadership = Leadership()
         self._doorbell = Doorbell(hints.WAKE)
         self._stop = threading.Event()
-        self._leading_since: float | None = None  # monotonic; healthy and leading without a break since then
+        self._confidence = Confidence()
         self._memory: Memory | None = None  # of this leadership
         self._kept_house_at = 0.0
         self._tidying = Tidying()
@@ -51,24 +52,29 @@ class Scheduler:
                 self._round()
             except (DatabaseError, psycopg.Error) as error:
                 log.warning("database_away", reason=str(error).strip())
-                self._leading_since = self._memory = None
+                self._follow()
                 connection.close()
                 self._stop.wait(settings.SCHEDULER_INTERVAL)
         self._leadership.give_up()
 
     def _round(self) -> None:
         if not self._leadership.held():
-            self._leading_since = self._memory = None
+            self._follow()
             self._stop.wait(settings.SCHEDULER_INTERVAL)
             return
-        if self._leading_since is None or self._memory is None:
-            self._leading_since, self._memory = time.monotonic(), books.load()
+        self._confidence.note()
+        if self._memory is None:
+            self._memory = books.load()
             log.info("scheduler_leads")
-        self._keep_house(self._leading_since, self._memory)
+        self._keep_house(self._memory)
         rounds.place_waiting(self._memory)
         self._doorbell.wait(settings.SCHEDULER_INTERVAL)
 
-    def _keep_house(self, leading_since: float, memory: Memory) -> None:
+    def _follow(self) -> None:
+        self._memory = None
+        self._confidence.lose()
+
+    def _keep_house(self, memory: Memory) -> None:
         now = time.monotonic()
         if now - self._kept_house_at < settings.SCHEDULER_INTERVAL:
             return
@@ -78,8 +84,8 @@ class Scheduler:
         rounds.resend_unclaimed()
         books.store(memory)
         self._clean_up(now)
-        if now - leading_since > settings.LEASE_SECONDS:  # a database that was away made every lease look lost
-            for row in transitions.rescue():
+        if self._confidence.is_whole():  # a database that was away made every lease look lost
+            for row in transitions.rescue(self._confidence.is_whole):
                 log.warning("task_rescued", task_id=str(row.id), status=row.status, attempt=row.attempt)
             self._tidying.run_if_due()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -50,13 +51,14 @@ RETURNING t.id, t.last_seq, t.status, t.attempt, t.not_before, t.webhook_url IS 
 
 
 @in_one_commit
-def rescue() -> list[Any]:
+def rescue(is_sure: Callable[[], bool] = lambda: True) -> list[Any]:
     """Close the attempts whose lease ran out, and give their tasks back to the queue, or end them.
 
     Only call this after having seen the database healthy for one whole lease: a database that was away makes every
-    lease look lost.
+    lease look lost. `is_sure` is asked once more when the rows are locked, for one that froze under this very call.
     """
-    return _give_back(returning(LOST, [BATCH]), "stopped answering")
+    lost = returning(LOST, [BATCH])
+    return _give_back(lost, "stopped answering") if is_sure() else []
 
 
 @in_one_commit
