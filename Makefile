@@ -19,7 +19,7 @@ setup: ## Make .venv and install what a run needs
 run: setup ## Start Baton on http://127.0.0.1:8002 (PORT=, DATA_DIR=, WORKERS=); Ctrl-C stops it
 	@exec $(PY) -m orchestrator.local --follow-parent
 
-test: setup-dev ## All tests but the thorough ones of `make faults` (ARGS= for a part)
+test: setup-dev ## All tests but those marked thorough (ARGS= for a part, ARGS="-m thorough" for them)
 ifdef ARGS
 	@exec $(PY) -m pytest $(ARGS)
 else
