@@ -150,11 +150,26 @@ class Follower:
         if flight.peer is None:
             return self._never_started(flight)
         hostname = flight.peer.hostname
-        if self._roster.has_lost(hostname, flight.peer.pid):
+        if self._roster.has_lost(hostname, flight.peer.pid) and not self._is_with_newcomer(flight, flight.peer):
             return self._lose(flight, f"External worker {hostname} stopped answering while it ran this task.")
         if flight.missing >= MISSED:
             return self._lose(flight, f"External worker {hostname} ran this task, and left no result.")
         return False
+
+    def _is_with_newcomer(self, flight: Flight, before: Peer) -> bool:
+        """The result backend names who started a task before the newcomer of that name has introduced itself: then the
+        task was put down to the process before it. True also while the newcomer does not answer: silence is a loss later.
+        """
+        now = self._roster.get(before.hostname)
+        if now is None or now.pid == before.pid or now.is_silent(time.monotonic()):
+            return False
+        answers = self._remote.where([flight.request_id], [now.hostname])
+        if now.hostname not in answers:
+            return True
+        if answers[now.hostname].get(flight.request_id) != "active":
+            return False
+        flight.peer = now
+        return True
 
     def _lose(self, flight: Flight, message: str) -> bool:
         try:
