@@ -158,7 +158,7 @@ class Follower:
 
     def _is_with_newcomer(self, flight: Flight, before: Peer) -> bool:
         """The result backend names who started a task before the newcomer of that name has introduced itself: then the
-        task was put down to the process before it. True also while the newcomer does not answer: silence is a loss later.
+        task was put down to the process before it. True while the newcomer does not answer: silence is a loss later.
         """
         now = self._roster.get(before.hostname)
         if now is None or now.pid == before.pid or now.is_silent(time.monotonic()):
