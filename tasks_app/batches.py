@@ -86,9 +86,10 @@ def submit(identity: Identity, new: NewBatch, tasks: Sequence[NewTask], key: Key
 
 
 def _insert(tasks: Sequence[tuple[Identity, NewTask]], batch_id: UUID) -> None:
+    """Of tasks that were admitted together."""
     for start in range(0, len(tasks), CHUNK):
         chunk = tasks[start : start + CHUNK]
-        services.insert([(owner, replace(task, batch_id=batch_id)) for owner, task in chunk])
+        services.insert([(owner, replace(task, batch_id=batch_id)) for owner, task in chunk], admitted=True)
 
 
 def find(identity: Identity, batch_id: UUID) -> Batch | None:

@@ -84,14 +84,16 @@ def submit_once(identity: Identity, new: NewTask, key: Key | None) -> Submitted:
     return Submitted(task, replayed=False)
 
 
-def insert(submissions: Sequence[tuple[Identity, NewTask]]) -> list[Task]:
+def insert(submissions: Sequence[tuple[Identity, NewTask]], admitted: bool = False) -> list[Task]:
     """Rows, input artifacts and first events of new tasks: a statement each, in the caller's transaction.
 
-    Raises NotPermitted for a model that the key may not use, and LimitReached.
+    `admitted`: the caller has asked `quotas` for all of them at once. Raises NotPermitted for a model that the key may
+    not use, and LimitReached.
     """
     for identity, new in submissions:
         identity.require_model(new.model)
-    quotas.admit(Counter(identity.organization for identity, _ in submissions))
+    if not admitted:
+        quotas.admit(Counter(identity.organization for identity, _ in submissions))
     now = timezone.now()
     tasks = Task.objects.bulk_create(_row(identity, new, now) for identity, new in submissions)
     Artifact.objects.bulk_create(

@@ -91,7 +91,7 @@ def test_a_batch_that_could_not_be_stored_leaves_no_file(
 ) -> None:
     settings.MEDIA_ROOT = tmp_path
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         assert list(tmp_path.rglob("*.png")), "the file was not stored before the rows"
         raise RuntimeError("the database said no")
 
