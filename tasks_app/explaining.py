@@ -119,6 +119,7 @@ SENTENCES: dict[Reason, str] = {
     WaitReason.NO_CAPABLE_WORKER: "No online worker can run {model}: they take other types or models, or have too "
     "little memory.",
     WaitReason.NO_FREE_SLOT: "Every slot that could run it is busy.",
+    WaitReason.NO_FREE_MODEL_SLOT: "Every worker that could run it has as many tasks of {model} as it takes.",
     WaitReason.NO_FREE_MEMORY: "There is a free slot, but models at work hold the memory beside it.",
     WaitReason.WARM_WORKER_SOON: "A busy worker has {model} loaded, and is free before it could be loaded elsewhere.",
     WaitReason.COLLECTING: "Work for models that are loaded goes first for a moment, to save loading {model}.",

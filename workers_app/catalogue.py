@@ -14,9 +14,9 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from workers_app.models import Model, TaskType
+from workers_app.models import SIMULATED_RUNNER, Model, TaskType
 
-SIMULATED = "simulated"
+SIMULATED = "simulated"  # its name
 OPTIONAL: dict[str, Any] = {
     "runner": "transformers",
     "source": "",
@@ -32,6 +32,7 @@ OPTIONAL: dict[str, Any] = {
     "options": {},
     "description": "",
     "enabled": True,
+    "max_per_worker": None,
     "worker_may_come": False,
 }  # what an entry that leaves it out means
 FIELDS = {"name", "task_type", "default", *OPTIONAL}
@@ -80,9 +81,15 @@ def _checked(
         raise CatalogueError(f"{where}: task_type must be one of {', '.join(TaskType.values)}")
     if entry.get("dtype", "auto") not in DTYPES:
         raise CatalogueError(f"{where}: dtype must be one of {', '.join(sorted(DTYPES))}")
-    if entry.get("runner", "transformers") != SIMULATED and not entry.get("source"):
+    if not _is_count(entry.get("max_per_worker", 1)):
+        raise CatalogueError(f"{where}: max_per_worker must be a whole number, 1 or more")
+    if entry.get("runner", "transformers") != SIMULATED_RUNNER and not entry.get("source"):
         raise CatalogueError(f"{where}: source is missing (a hub id or a folder)")
     return {**entry, "source": _resolved(where, path.parent, entry.get("source", ""))}
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _adapted(
@@ -139,7 +146,7 @@ def _simulated(task_type: str) -> dict[str, Any]:
     return {
         "name": SIMULATED,
         "task_type": task_type,
-        "runner": SIMULATED,
+        "runner": SIMULATED_RUNNER,
         "description": "No weights: takes the time it is told to take. For trying, testing and loading Baton.",
     }
 

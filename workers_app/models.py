@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
@@ -26,6 +27,7 @@ class WorkerState(models.TextChoices):
     RETIRED = "retired"  # drains, then its process ends; under this name nobody works until it is resumed
 
 
+SIMULATED_RUNNER = "simulated"
 ABSENT = "absent"  # engine_state of an external pool whose queue nobody consumes: it gets no work
 
 
@@ -90,6 +92,9 @@ class Model(models.Model):
     is_default = models.BooleanField(default=False)
     enabled = models.BooleanField(default=True)
     concurrency_limit = models.PositiveIntegerField(null=True, blank=True)  # tasks on workers at once; null: no limit
+    max_per_worker = models.PositiveIntegerField(  # tasks on one worker at once; null: see `capacity`
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
     worker_may_come = models.BooleanField(default=False, db_default=False)  # take tasks that nobody here can run yet
     from_file = models.BooleanField(default=False, editable=False)  # kept in step with the models file
     created_at = models.DateTimeField(db_default=Now(), editable=False)

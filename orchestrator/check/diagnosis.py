@@ -13,11 +13,11 @@ Json = dict[str, Any]
 MORE_TIME = "Give it more time with --timeout; the worker's log shows what it does."
 
 
-def why_not_ended(task: Json, leader: bool, workers: Sequence[Json], waited: float) -> Trouble:
-    """`workers` as /tasks/workers/stats lists them, `waited` in seconds."""
+def why_not_ended(task: Json, leader: bool, workers: Sequence[Json], waited: float, told: str = "") -> Trouble:
+    """`workers` as /tasks/workers/stats lists them, `waited` in seconds, `told` is what /explain says."""
     match task["status"]:
         case "pending":
-            return _why_pending(task, leader, workers, waited)
+            return _why_pending(task, leader, workers, waited, told)
         case "dispatched":
             reason = f"given to {task['worker_id']}, which has not taken it for {waited:g} s"
             return Trouble(reason, "The broker is away or the worker hangs: look at the line `broker` and its log.")
@@ -29,7 +29,7 @@ def why_not_ended(task: Json, leader: bool, workers: Sequence[Json], waited: flo
             return Trouble(f"still {status} on {task['worker_id']} after {waited:g} s, {done:.0%} done", MORE_TIME)
 
 
-def _why_pending(task: Json, leader: bool, workers: Sequence[Json], waited: float) -> Trouble:
+def _why_pending(task: Json, leader: bool, workers: Sequence[Json], waited: float, told: str) -> Trouble:
     stuck = f"stuck in pending for {waited:g} s"
     online = [worker for worker in workers if worker["status"] == "online"]
     active = [worker for worker in online if _takes_work(worker)]
@@ -50,8 +50,8 @@ def _why_pending(task: Json, leader: bool, workers: Sequence[Json], waited: floa
     if task["error"] or task["attempt"]:
         return Trouble(f"{stuck}: it waits for its next try after attempt {task['attempt']}", MORE_TIME)
     return Trouble(
-        f"{stuck} although {capable[0]['name']} has a free slot",
-        "Its model may be disabled, or need more memory (memory_mib in MODELS_FILE) than any worker has.",
+        f"{stuck} although {capable[0]['name']} has a free slot. {told}".strip(),
+        "See max_per_worker and memory_mib in the models file: what one worker takes of a model, and what it needs.",
     )
 
 

@@ -81,7 +81,8 @@ class Tasks:
     def _why_not_ended(self, task: Json) -> Trouble:
         leader = bool(self._api.get("/tasks/workers/health")["scheduler"]["leader"])
         workers = list(self._api.get("/tasks/workers/stats")["workers"].values())
-        return diagnosis.why_not_ended(task, leader, workers, self._timeout)
+        told = self._api.get(f"/tasks/{task['task_id']}/explain")["message"]
+        return diagnosis.why_not_ended(task, leader, workers, self._timeout, told)
 
 
 def _completed(task: Json) -> Json:

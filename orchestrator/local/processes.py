@@ -12,7 +12,8 @@ from orchestrator.local.program import Program
 
 OPEN_STREAMS_TIME = 3  # seconds; the web server waits for ever for an open event stream unless it is told not to
 DRAIN_TIME = 8.0  # seconds a worker lets running tasks finish; then it gives them back
-WORKER_SLOTS = "4"
+WORKER_SLOTS = "32"  # of one model it takes fewer, where more would only stand in line
+EXTERNAL_SLOTS = "4"
 ROOT_WARNING = "ignore:You're running the worker with superuser"  # in a container that is the ordinary case
 
 
@@ -66,7 +67,7 @@ def external_pool(environment: Mapping[str, str]) -> tuple[Program, ...]:
     """One worker for somebody else's Celery, if there is an address of it. It becomes an ordinary worker process."""
     if not environment.get("EXTERNAL_BROKER_URL"):
         return ()
-    slots = environment.get("EXTERNAL_SLOTS") or WORKER_SLOTS
+    slots = environment.get("EXTERNAL_SLOTS") or EXTERNAL_SLOTS
     drain = float(environment.get("WORKER_DRAIN_SECONDS") or DRAIN_TIME)
     own = {**environment, "WORKER_DRAIN_SECONDS": str(drain), "PYTHONWARNINGS": ROOT_WARNING}
     command = (sys.executable, "manage.py", "run_external_pool", "--slots", slots)

@@ -10,6 +10,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from uuid import UUID
 
 from tasks_app.scheduling.learning import Times
@@ -69,6 +70,7 @@ class _Slots:
         self._able: dict[ModelKey, list[tuple[float, str]]] = {}  # lazy heaps: an end only moves away
         self._organizations = _Bounds({name: (v.limit, v.running) for name, v in snapshot.organizations.items()})
         self._models = _Bounds({key: (v.limit, v.running) for key, v in (snapshot.models or {}).items()})
+        self._of_model = {view.name: _ends_by_model(view) for view in snapshot.workers}
 
     def take(self, task: WaitingTask) -> float | None:
         """When the task starts, in seconds from now; its slot is taken for as long as it runs."""
@@ -80,6 +82,7 @@ class _Slots:
         start += self._load(task, worker)
         end = start + _run_seconds(self._times, task, self._late)
         heapq.heapreplace(self._ends[worker], end)
+        _occupy(self._of_model[worker][task.model_key], end, self._most(worker, task))
         self._organizations.take(task.organization, end)
         self._models.take(task.model_key, end)
         self._warm.add((worker, task.model))
@@ -89,11 +92,18 @@ class _Slots:
         heap = self._able.get(task.model_key)
         if heap is None:
             able = [name for name, view in self._views.items() if capable(task, view)]
-            heap = self._able[task.model_key] = [(self._ends[name][0], name) for name in able]
+            heap = self._able[task.model_key] = [(self._room_at(name, task), name) for name in able]
             heapq.heapify(heap)
-        while heap and heap[0][0] != (end := self._ends[heap[0][1]][0]):
+        while heap and heap[0][0] != (end := self._room_at(heap[0][1], task)):
             heapq.heapreplace(heap, (end, heap[0][1]))
         return heap[0] if heap else None
+
+    def _room_at(self, worker: str, task: WaitingTask) -> float:
+        """When there is a slot, and room for one more of this model."""
+        return max(self._ends[worker][0], _free_at(self._of_model[worker][task.model_key], self._most(worker, task)))
+
+    def _most(self, worker: str, task: WaitingTask) -> int | None:
+        return task.per_worker if self._views[worker].bounds_models else None
 
     def _load(self, task: WaitingTask, worker: str) -> float:
         """The short end hopes for a slot that has the model already."""
@@ -112,15 +122,23 @@ class _Bounds:
             self._ends[party] = [0.0] * running
 
     def free_at(self, party: object) -> float:
-        limit, ends = self._limits.get(party), self._ends[party]
-        return 0.0 if limit is None or len(ends) < limit else ends[0]
+        return _free_at(self._ends[party], self._limits.get(party))
 
     def take(self, party: object, end: float) -> None:
-        limit, ends = self._limits.get(party), self._ends[party]
-        if limit is not None and len(ends) >= max(1, limit):
-            heapq.heapreplace(ends, end)
-        else:
-            heapq.heappush(ends, end)
+        _occupy(self._ends[party], end, self._limits.get(party))
+
+
+def _free_at(ends: list[float], most: int | None) -> float:
+    """When one more may run beside those that end then, of which only so many run at once."""
+    return 0.0 if most is None or len(ends) < max(1, most) else ends[0]
+
+
+def _occupy(ends: list[float], end: float, most: int | None) -> None:
+    """One more, that ends then; it follows the first to end if there are as many as may be."""
+    if most is not None and len(ends) >= max(1, most):
+        heapq.heapreplace(ends, end)
+    else:
+        heapq.heappush(ends, end)
 
 
 def _ends(view: WorkerView) -> list[float]:
@@ -128,6 +146,14 @@ def _ends(view: WorkerView) -> list[float]:
     busy: Sequence[float] = [busy.seconds_left for busy in view.busy][: view.slots - view.free_slots]
     ends = [*busy, *[0.0] * (view.slots - len(busy))]
     heapq.heapify(ends)
+    return ends
+
+
+def _ends_by_model(view: WorkerView) -> defaultdict[ModelKey, list[float]]:
+    """Heaps, of what it is busy with."""
+    ends: defaultdict[ModelKey, list[float]] = defaultdict(list)
+    for busy in sorted(view.busy, key=attrgetter("seconds_left")):
+        ends[busy.model_key].append(busy.seconds_left)
     return ends
 
 

@@ -111,7 +111,7 @@ class Memory:
         self._enter(now, queues)
         busy = defaultdict(list)
         for work in self._work.values():
-            busy[work.worker].append(Busy(work.model, self.seconds_left(work, now)))
+            busy[work.worker].append(Busy(work.model, self.seconds_left(work, now), work.task_type))
         return Snapshot(
             now=now,
             queues=queues,

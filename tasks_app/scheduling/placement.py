@@ -9,10 +9,11 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 from tasks_app.scheduling.learning import Times
-from tasks_app.scheduling.snapshot import ModelKey, Queue, WaitingTask, WorkerView
+from tasks_app.scheduling.snapshot import ModelKey, Queue, WaitingTask, WaitReason, WorkerView
 
 __all__ = ["Fleet", "Machine", "Offer", "WaitingTask", "WorkerView", "capable"]
 IDLE_WORTH = 0.3  # of its load time: what evicting a model costs that nobody asks for now
@@ -30,7 +31,10 @@ def capable(task: WaitingTask, worker: WorkerView) -> bool:
 class Machine:
     """A worker as the placements of this plan leave it."""
 
-    __slots__ = ("at_work", "ends", "free", "loaded", "name", "slots", "spare_mib", "tells_memory")
+    __slots__ = (
+        *("_bounds_models", "_model_ends", "at_work", "ends", "free"),
+        *("loaded", "name", "slots", "spare_mib", "tells_memory"),
+    )
 
     def __init__(self, view: WorkerView) -> None:
         self.name, self.slots, self.free = view.name, view.slots, view.free_slots
@@ -39,8 +43,36 @@ class Machine:
             self.loaded[model.name] = self.loaded.get(model.name, 0) + model.memory_mib
         self.at_work = {busy.model for busy in view.busy}
         self.ends = sorted(busy.seconds_left for busy in view.busy)  # a heap: when its slots become free
+        self._bounds_models = view.bounds_models
+        self._model_ends: dict[ModelKey, list[float]] = {}  # heaps of the same
+        for busy in sorted(view.busy, key=attrgetter("seconds_left")):
+            self._model_ends.setdefault(busy.model_key, []).append(busy.seconds_left)
         self.tells_memory = view.memory_total_mib > 0
         self.spare_mib = view.memory_total_mib - sum(self.loaded.values())
+
+    def has_room(self, task: WaitingTask) -> bool:
+        return self.free > 0 and not self.is_full_of(task)
+
+    def is_full_of(self, task: WaitingTask) -> bool:
+        """Has it as many tasks of this model as it takes at once?"""
+        if task.per_worker is None or not self._bounds_models:
+            return False
+        return len(self._model_ends.get(task.model_key, ())) >= task.per_worker
+
+    def next_end(self, task: WaitingTask) -> float | None:
+        """When it next has room for a task of this model; None if it has now, or nobody knows."""
+        bounds = [self.ends] if self.free <= 0 else []
+        if self.is_full_of(task):
+            bounds.append(self._model_ends[task.model_key])
+        return max((ends[0] for ends in bounds if ends), default=None)
+
+    def reserve(self, task: WaitingTask, seconds: float) -> None:
+        """What next has an end is followed by this task."""
+        if self.free <= 0:
+            heapq.heapreplace(self.ends, self.ends[0] + seconds)
+        if self.is_full_of(task):
+            ends = self._model_ends[task.model_key]
+            heapq.heapreplace(ends, ends[0] + seconds)
 
     def evictions(self, memory_mib: int) -> list[str] | None:
         """The idle models that must go for one that needs so much; None if models at work hold the memory."""
@@ -67,6 +99,7 @@ class Machine:
         self.at_work.add(task.model)
         self.free -= 1
         heapq.heappush(self.ends, seconds)
+        heapq.heappush(self._model_ends.setdefault(task.model_key, []), seconds)
         return going
 
 
@@ -90,7 +123,7 @@ class _Candidates:
 
     able: set[str]
     free: list[tuple[float, float, str]]  # (cost, minus the share of free slots, name)
-    soon: list[tuple[float, str]]  # (next end, name) of those that are full and have the model loaded
+    soon: list[tuple[float, str]]  # (next end, name) of those that have the model loaded and no room for more of it
 
 
 class Fleet:
@@ -113,9 +146,12 @@ class Fleet:
         able = self._of(task).able
         return len(able) > (but in able)
 
-    def has_free_slot_for(self, task: WaitingTask) -> bool:
-        """Disregarding the memory beside it."""
-        return any(self._machines[name].free > 0 for name in self._of(task).able)
+    def why_no_offer(self, task: WaitingTask) -> WaitReason:
+        able = [self._machines[name] for name in self._of(task).able]
+        if not any(machine.free > 0 for machine in able):
+            return WaitReason.NO_FREE_SLOT
+        roomy = any(machine.has_room(task) for machine in able)
+        return WaitReason.NO_FREE_MEMORY if roomy else WaitReason.NO_FREE_MODEL_SLOT
 
     def best(self, task: WaitingTask, avoid: str | None = None) -> Offer | None:
         """The cheapest free slot, on the emptiest of equal workers."""
@@ -139,15 +175,16 @@ class Fleet:
         return offer
 
     def soonest(self, task: WaitingTask) -> tuple[float, Machine] | None:
-        """When the next slot becomes free on a full worker that has the model loaded."""
+        """When it next has room on a worker that has the model loaded and no room for more of it now."""
         heap = self._of(task).soon
         while heap:
             end, name = heap[0]
             machine = self._machines[name]
-            if machine.free > 0 or not machine.ends or task.model not in machine.loaded:
+            now = machine.next_end(task)
+            if now is None or task.model not in machine.loaded:
                 heapq.heappop(heap)
-            elif machine.ends[0] != end:
-                heapq.heapreplace(heap, (machine.ends[0], name))
+            elif now != end:
+                heapq.heapreplace(heap, (now, name))
             else:
                 return end, machine
         return None
@@ -166,12 +203,14 @@ class Fleet:
             for key, others in self._candidates.items():
                 if key.name in machine.loaded and machine.name in others.able:
                     heapq.heappush(others.soon, (machine.ends[0], machine.name))
+        elif (end := machine.next_end(task)) is not None:
+            heapq.heappush(self._of(task).soon, (end, machine.name))
         return seconds
 
     def reserve(self, task: WaitingTask, machine: Machine) -> float:
         """The task waits for the next slot of a full worker: whoever comes after it sees the one behind."""
         seconds = self._times.run(task.task_type, task.model, machine.name)
-        heapq.heapreplace(machine.ends, machine.ends[0] + seconds)
+        machine.reserve(task, seconds)
         return seconds
 
     def _of(self, task: WaitingTask) -> _Candidates:
@@ -183,13 +222,14 @@ class Fleet:
     def _find(self, task: WaitingTask) -> _Candidates:
         able = [self._machines[view.name] for view in self._views if capable(task, view)]
         free = [_merit(offer) for machine in able if (offer := self._offer(task, machine))]
-        soon = [(m.ends[0], m.name) for m in able if not m.free and m.ends and task.model in m.loaded]
+        warm = (machine for machine in able if task.model in machine.loaded)
+        soon = [(end, machine.name) for machine in warm if (end := machine.next_end(task)) is not None]
         heapq.heapify(free)
         heapq.heapify(soon)
         return _Candidates({machine.name for machine in able}, free, soon)
 
     def _offer(self, task: WaitingTask, machine: Machine) -> Offer | None:
-        if machine.free <= 0:
+        if not machine.has_room(task):
             return None
         if task.model in machine.loaded:
             return Offer(0.0, 0.0, machine)

@@ -135,6 +135,5 @@ class _Round:
     def _why_nobody(self, task: WaitingTask) -> WaitReason:
         key = task.model_key
         if key not in self._reasons:
-            free = self._fleet.has_free_slot_for(task)
-            self._reasons[key] = WaitReason.NO_FREE_MEMORY if free else WaitReason.NO_FREE_SLOT
+            self._reasons[key] = self._fleet.why_no_offer(task)
         return self._reasons[key]

@@ -12,6 +12,7 @@ from uuid import UUID
 from tasks_app.scheduling.memory import Ended, Rules, Work
 from tasks_app.scheduling.snapshot import SHOWN, Loaded, ModelKey, Paused, Queue, QueueKey, WaitingTask, WorkerView
 from tasks_app.sql import returning
+from workers_app.capacity import per_worker
 from workers_app.models import Worker
 
 # First the queues there are, each found from the one before it by one probe of the index task_queues, then the
@@ -34,7 +35,9 @@ SELECT q.organization_id, q.party, q.task_type, q.model, q.priority,
        extract(epoch FROM greatest(t.created_at, t.not_before))::float8 AS ready,
        o.weight, o.concurrency_limit AS organization_limit,
        coalesce(m.enabled, false) AS enabled, coalesce(nullif(m.memory_mib, 0), m.measured_mib, 0) AS memory_mib,
-       m.concurrency_limit AS model_limit,
+       m.concurrency_limit AS model_limit, m.max_per_worker, m.runner,
+       CASE WHEN jsonb_typeof(m.options->'max_concurrent') = 'number'  -- whatever somebody typed there
+            THEN least(1000, greatest(1, (m.options->>'max_concurrent')::float8))::int END AS max_concurrent,
        EXISTS (SELECT FROM paused WHERE kind = 'queue' AND name = q.task_type) AS queue_paused,
        EXISTS (SELECT FROM paused WHERE kind = 'model' AND name = q.model) AS model_paused,
        EXISTS (SELECT FROM paused WHERE kind = 'organization' AND name = o.slug) AS organization_paused,
@@ -104,6 +107,7 @@ def view_of(worker: Worker, taken: Counter[str]) -> WorkerView:
         allowed_models=frozenset(worker.allowed_models),
         warm=tuple(Loaded(model["name"], int(model.get("memory_mib") or 0)) for model in worker.warm_models),
         memory_total_mib=int(worker.device.get("memory_total_mib") or 0),
+        bounds_models=not worker.external,
     )
 
 
@@ -114,6 +118,7 @@ def _task(row: Any) -> WaitingTask:
         model=row.model,
         priority=row.priority,
         memory_mib=row.memory_mib,
+        per_worker=per_worker(row.task_type, row.runner, row.max_per_worker, row.max_concurrent),
         avoid_worker=row.avoid_worker,
         organization=row.organization_id,
         user=row.party,

@@ -41,6 +41,7 @@ class WaitingTask:
     model: str
     priority: int  # 10 is most urgent
     memory_mib: int = 0  # what its model needs; 0 if unknown
+    per_worker: int | None = None  # tasks of its model that a worker takes at once; None: as it has slots
     avoid_worker: str | None = None  # it just failed this task
     organization: UUID = NOBODY
     user: int = NO_USER
@@ -72,6 +73,11 @@ class Busy:
 
     model: str
     seconds_left: float = 0.0
+    task_type: str = ""
+
+    @property
+    def model_key(self) -> ModelKey:
+        return ModelKey(self.task_type, self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,7 @@ class WorkerView:
     warm: tuple[Loaded, ...] = ()  # the least recently used first, as the engine would evict them
     memory_total_mib: int = 0  # 0 if unknown
     busy: tuple[Busy, ...] = ()
+    bounds_models: bool = True  # False: it takes any number of one model, as far as it has slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +146,7 @@ class WaitReason(StrEnum):
     NO_WORKER = "no_worker"  # nobody takes work: all are away, held back or quarantined
     NO_CAPABLE_WORKER = "no_capable_worker"  # none of them runs this type, may run this model, or can hold it
     NO_FREE_SLOT = "no_free_slot"
+    NO_FREE_MODEL_SLOT = "no_free_model_slot"  # there are slots, but each worker has as many of its model as it takes
     NO_FREE_MEMORY = "no_free_memory"  # models at work hold the memory beside the free slots
     WARM_WORKER_SOON = "warm_worker_soon"  # a busy worker has the model loaded and is free sooner than a load takes
     COLLECTING = "collecting"  # work for models that are loaded goes first for a while, to save a swap

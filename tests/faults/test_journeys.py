@@ -119,7 +119,7 @@ def test_what_only_the_model_can_know_is_told_by_name(stack):
 
 def test_a_stranger_sees_nothing_and_nobody_gets_in_without_a_key(stack):
     task = stack.submit(simulate={"seconds": 0})
-    assert httpx.get(f"{stack.api.base_url}/tasks/{task}").status_code == 401
+    assert httpx.get(f"{stack.api.base_url}/tasks/{task}", timeout=60).status_code == 401
     wrong = {"Authorization": "Bearer baton_aaaaaaaa_" + "x" * 43}
-    assert httpx.get(f"{stack.api.base_url}/tasks/{task}", headers=wrong).status_code == 401
+    assert httpx.get(f"{stack.api.base_url}/tasks/{task}", headers=wrong, timeout=60).status_code == 401
     stack.wait_for(task, "completed")

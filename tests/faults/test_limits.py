@@ -30,7 +30,7 @@ def addresses(stack: Stack) -> Iterator[list[str]]:
     command = ["uvicorn", "orchestrator.asgi:application", "--fd", str(second.fileno()), "--lifespan", "off"]
     stack.spawn("web2", "-m", *command, "--log-level", "warning", pass_fds=[second.fileno()])
     found = [str(stack.api.base_url), f"http://127.0.0.1:{second.getsockname()[1]}"]
-    wait_until(lambda: httpx.get(f"{found[1]}/healthz").status_code == 200, 60, "the second web process")
+    wait_until(lambda: httpx.get(f"{found[1]}/healthz", timeout=60).status_code == 200, 60, "the second web process")
     yield found
     second.close()
 
@@ -86,7 +86,7 @@ def test_of_300_submits_at_once_exactly_as_many_pass_as_may_wait(stack: Stack, a
     assert {answer.json()["error"]["code"] for answer in answers if answer.status_code == 429} == {"queue_full"}
     mine = {"Authorization": f"Bearer {key}"}
     cancel = {"filter": {"status": ["pending"]}}
-    answer = httpx.post(f"{addresses[0]}/tasks/bulk/cancel", headers=mine, json=cancel)
+    answer = httpx.post(f"{addresses[0]}/tasks/bulk/cancel", headers=mine, json=cancel, timeout=60)
     assert answer.json()["cancelled"] == LIMIT
 
 

@@ -188,7 +188,7 @@ def test_no_secret_is_in_a_log_or_in_the_database_or_in_redis_in_clear(stack: St
     task = stack.submit(simulate={"seconds": 0.3, "steps": 5}, webhook_url="https://example.invalid/hook")
     webhook_secret = stack.api.get("/webhooks/secret").json()["results"][0]["secret"]
     for authorization in (f"Bearer {key}", wrong):
-        httpx.get(f"{stack.api.base_url}/tasks/{task}", headers={"Authorization": authorization})
+        httpx.get(f"{stack.api.base_url}/tasks/{task}", headers={"Authorization": authorization}, timeout=60)
     with connect(f"ws://127.0.0.1:{stack.api.base_url.port}/ws/", close_timeout=1) as connection:
         ask(connection, action="authenticate", token=key)
         ask(connection, action="cancel", id="nonsense")

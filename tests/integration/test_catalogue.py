@@ -31,6 +31,8 @@ def write(folder: Path, text: str) -> Path:
         ('[[model]]\nname = "x"\ntask_type = "llm"\n', "source is missing"),
         (CHAT + "colour = 1\n", "unknown field colour"),
         (CHAT + 'dtype = "int3"\n', "dtype must be one of"),
+        (CHAT + "max_per_worker = 0\n", "max_per_worker must be a whole number, 1 or more"),
+        (CHAT + "max_per_worker = true\n", "max_per_worker must be a whole number, 1 or more"),
         (CHAT.replace("org/chat", "./nowhere"), "there is no folder"),
         (CHAT + "default = true\n" + CHAT.replace('"chat"', '"b"') + "default = true\n", "two models with default"),
         ("[[model", "Expected"),

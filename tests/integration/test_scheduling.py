@@ -243,6 +243,29 @@ def test_an_organization_and_a_model_have_no_more_on_workers_than_they_may():
     assert Counter(Task.objects.filter(status="dispatched").values_list("task_type", flat=True)) == {"llm": 2, "tts": 1}
 
 
+def test_a_worker_gets_as_many_of_a_model_as_it_gains_from():
+    make_worker(slots=40)
+    Model.objects.create(task_type="tts", name="voice")
+    Model.objects.create(task_type="tts", name="patient", options={"max_concurrent": 3})
+    Model.objects.create(task_type="tts", name="said", options={"max_concurrent": 3}, max_per_worker=4)
+    Model.objects.create(task_type="tts", name="mistyped", options={"max_concurrent": "many"})
+    for name in ("voice", "patient", "said", "mistyped", "simulated"):
+        for _ in range(6):
+            make_task(task_type="tts", model=name)
+    rounds.place_waiting()
+    rounds.place_waiting()
+    on_it = Counter(Task.objects.filter(status="dispatched").values_list("model", flat=True))
+    assert on_it == {"voice": 2, "patient": 3, "said": 4, "mistyped": 2, "simulated": 6}
+
+
+def test_an_external_pool_gets_as_many_as_it_has_slots():
+    make_worker(slots=20, external=True)
+    Model.objects.create(task_type="tts", name="voice")
+    for _ in range(6):
+        make_task(task_type="tts", model="voice")
+    assert rounds.place_waiting() == 6
+
+
 @pytest.mark.parametrize("kind", PauseKind.values)
 def test_what_is_paused_is_not_placed_until_the_pause_is_over(kind):
     make_worker()

@@ -31,11 +31,11 @@ def worker(**values: Any) -> dict[str, Any]:
         ([worker(kinds=["tts"])], "no capable worker for llm with model m"),
         ([worker(allowed_models=["other"])], "no capable worker for llm with model m"),
         ([worker(total_load=2), worker(kinds=["tts"])], "all 2 slots are busy"),
-        ([worker()], "although w1 has a free slot"),
+        ([worker()], "although w1 has a free slot. Because."),
     ],
 )
 def test_a_task_stuck_in_pending_is_told_why(workers: list[dict[str, Any]], says: str) -> None:
-    trouble = why_not_ended(task(), leader=True, workers=workers, waited=3)
+    trouble = why_not_ended(task(), leader=True, workers=workers, waited=3, told="Because.")
     assert says in str(trouble)
     assert "3 s" in str(trouble)
     assert trouble.advice

@@ -68,6 +68,13 @@ def test_a_limit_makes_it_wait_for_the_end_of_one_of_its_kind(bounded: str) -> N
     assert told == Forecast(2, 2, 8.0, 12.0)
 
 
+def test_a_worker_that_has_enough_of_its_model_makes_it_wait_for_the_end_of_one_of_them() -> None:
+    tasks = [waiting(number, per_worker=1) for number in (1, 2)]
+    view = worker(free=3, warm="chat", busy=(Busy("chat", 5.0, "llm"),))
+    assert seen(tasks[0], tasks, view) == Forecast(1, 1, 5.0, 5.0)
+    assert seen(tasks[1], tasks, view) == Forecast(2, 2, 5.0 + 8.0, 5.0 + 12.0)
+
+
 def test_nobody_who_could_run_it_means_no_time() -> None:
     task = waiting(1, task_type="video")
     assert seen(task, [task], worker()) == Forecast(1, 1, None, None)

@@ -123,6 +123,44 @@ def test_only_free_slots_are_filled():
     assert reasons(result) == {WaitReason.NO_FREE_SLOT}
 
 
+def test_a_worker_takes_only_as_many_of_a_model_as_it_gains_from_and_others_beside_them():
+    speech = [waiting(n, task_type="tts", model="voice", per_worker=2) for n in range(1, 4)]
+    view = worker(free=3, slots=4, busy=(Busy("voice", 5.0, "tts"),))
+    result = made([*speech, waiting(9)], [view])
+    assert placed(result) == {1: "a", 9: "a"}
+    assert reasons(result) == {WaitReason.NO_FREE_MODEL_SLOT}
+
+
+def test_a_model_of_the_same_name_and_another_type_takes_none_of_its_slots():
+    view = worker(free=3, busy=(Busy("chat", 5.0, "tts"),))
+    assert placed(made([waiting(1, per_worker=1)], [view])) == {1: "a"}
+
+
+def test_what_one_worker_does_not_take_goes_to_the_next():
+    tasks = [waiting(n, per_worker=1) for n in range(1, 4)]
+    assert placed(made(tasks, [worker("a", free=4), worker("b", free=4)])) == {1: "a", 2: "b"}
+
+
+def test_it_is_worth_waiting_for_room_among_its_own_on_a_warm_worker():
+    warm = worker("warm", free=3, warm="chat", busy=(Busy("chat", 5.0, "llm"), Busy("other", 1.0, "llm")))
+    for load, expected in ((10.0, {}), (4.0, {1: "cold"})):
+        result = made([waiting(1, per_worker=1)], [worker("cold"), warm], times=times(load=load))
+        assert placed(result) == expected
+        assert reasons(result) == (set() if expected else {WaitReason.WARM_WORKER_SOON})
+
+
+def test_more_wait_among_their_own_only_as_long_as_that_is_faster_than_a_load():
+    warm = worker("warm", free=3, warm="chat", busy=(Busy("chat", 1.0, "llm"),))
+    tasks = [waiting(n, per_worker=1) for n in range(1, 6)]
+    result = made(tasks, [worker("cold", free=4), warm], times=times(run=4.0, load=10.0))
+    assert placed(result) == {4: "cold"}  # the others at 1, 5 and 9 seconds, and the fifth after them
+
+
+def test_an_external_pool_takes_any_number_of_a_model():
+    tasks = [waiting(n, per_worker=1) for n in range(1, 4)]
+    assert len(placed(made(tasks, [worker(free=4, bounds_models=False)]))) == 3
+
+
 def test_a_warm_worker_is_preferred_to_an_emptier_cold_one():
     assert placed(made([waiting(1)], [worker("cold", free=4), worker("warm", warm="chat")])) == {1: "warm"}
 
@@ -238,6 +276,7 @@ def test_a_queue_that_cannot_be_served_hides_no_other():
 # ---------------------------------------------------------------- whatever it is handed
 
 SEVERAL = ["x", "y", "z"]
+PER_WORKER = {"x": None, "y": 1, "z": 2}
 TASKS = st.lists(
     st.builds(
         WaitingTask,
@@ -251,7 +290,7 @@ TASKS = st.lists(
         user=st.integers(0, 2),
         since=st.integers(0, 100).map(float),
         ready=st.just(0.0),
-    ),
+    ).map(lambda task: replace(task, per_worker=PER_WORKER[task.model])),
     max_size=30,
     unique_by=lambda task: task.task_id,
 )
@@ -267,7 +306,9 @@ WORKERS = st.lists(
             lambda names: tuple(Loaded(name, 10) for name in names)
         ),
         memory_total_mib=st.sampled_from([0, 5, 20]),
-        busy=st.lists(st.builds(Busy, st.sampled_from(SEVERAL), st.floats(0, 30)), max_size=2).map(tuple),
+        busy=st.lists(
+            st.builds(Busy, st.sampled_from(SEVERAL), st.floats(0, 30), st.sampled_from(sorted(KINDS))), max_size=2
+        ).map(tuple),
     ),
     max_size=4,
     unique_by=lambda worker: worker.name,
@@ -293,6 +334,12 @@ SNAPSHOTS = st.builds(
 )
 
 
+def of_models(workers: Iterable[WorkerView], result: Plan | None = None) -> Counter[tuple[str, ModelKey]]:
+    """How many of each model every worker has, with what the plan gives it."""
+    there = Counter((view.name, busy.model_key) for view in workers for busy in view.busy)
+    return there + Counter((c.worker, c.task.model_key) for c in (result.choices if result else ()))
+
+
 @given(SNAPSHOTS)
 def test_a_plan_is_legal(snapshot):
     result = plan(snapshot)
@@ -300,6 +347,10 @@ def test_a_plan_is_legal(snapshot):
     assert len({choice.task.task_id for choice in result.choices}) == len(result.choices)
     for name, used in Counter(choice.worker for choice in result.choices).items():
         assert used <= by_name[name].free_slots
+    before = of_models(snapshot.workers)
+    for (name, key), count in of_models(snapshot.workers, result).items():
+        most = PER_WORKER[key.name]
+        assert most is None or count <= max(most, before[name, key])
     for task, view in ((choice.task, by_name[choice.worker]) for choice in result.choices):
         assert capable(task, view)
         assert task.task_type not in snapshot.paused.task_types
@@ -333,9 +384,11 @@ def test_no_slot_stays_idle_that_a_waiting_task_could_use_but_for_a_warm_worker_
     used = Counter(choice.worker for choice in result.choices)
     left = [view for view in roomy if used[view.name] < view.free_slots]
     done = {choice.task.task_id for choice in result.choices}
+    there = of_models(roomy, result)
     for task in tasks:
-        waits_for_better = result.waits.get(task.queue_key) in PASSED_OVER
-        assert task.task_id in done or waits_for_better or not any(capable(task, view) for view in left)
+        most = task.per_worker or 100
+        could = any(capable(task, view) and there[view.name, task.model_key] < most for view in left)
+        assert task.task_id in done or result.waits.get(task.queue_key) in PASSED_OVER or not could
 
 
 @given(SNAPSHOTS, st.randoms())
