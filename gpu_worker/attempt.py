@@ -199,7 +199,7 @@ class Attempt:
                 "step": message.step,
                 "total_steps": message.total_steps,
             }
-        self.stream.tell(self._phase, message.step, message.total_steps, message.text_delta)
+        self.stream.tell(self._phase, message.step, message.total_steps, message.text_delta, message.preview)
         self._on_change()
 
     def _ask_to_stop(self, stop: _Stop) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -39,8 +40,12 @@ class Stream:
     said: int = 0  # characters of those
     kept_at: float | None = None  # monotonic; when its time to live was last set
 
-    def tell(self, phase: str, step: int | None = None, total_steps: int | None = None, text: str = "") -> None:
-        self.writer.put(self, Entry(0, time.time(), phase, step, total_steps, printable(text)))
+    def tell(
+        self, phase: str, step: int | None = None, total_steps: int | None = None, text: str = "", preview: bytes = b""
+    ) -> None:
+        """`preview`: JPEG."""
+        picture = b64encode(preview).decode()
+        self.writer.put(self, Entry(0, time.time(), phase, step, total_steps, printable(text), preview=picture))
 
     def close(self) -> None:
         """What was told is written now, or will not be before the end of the task is known."""
@@ -86,7 +91,8 @@ class StreamWriter:
             return entry
         step = held.step if entry.step is None else entry.step
         total_steps = held.total_steps if entry.total_steps is None else entry.total_steps
-        return replace(entry, step=step, total_steps=total_steps, text=held.text + entry.text)
+        text, preview = held.text + entry.text, entry.preview or held.preview
+        return replace(entry, step=step, total_steps=total_steps, text=text, preview=preview)
 
     def settle(self, stream: Stream, seconds: float) -> None:
         """Wait until all of it is written, if Redis takes anything at all."""

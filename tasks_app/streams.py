@@ -36,6 +36,7 @@ class Entry:
     total_steps: int | None = None
     text: str = ""
     offset: int = 0
+    preview: str = ""  # a small JPEG in base64: what is drawn until now, of those tasks that asked for it
 
     @property
     def moment(self) -> datetime:
@@ -51,6 +52,8 @@ def pack(entry: Entry) -> dict[bytes, bytes]:
     """The fields of the Redis entry whose id is `<n>-0`."""
     told = asdict(entry)
     del told["n"]
+    if not entry.preview:
+        del told["preview"]
     return {FIELD: orjson.dumps(told)}
 
 

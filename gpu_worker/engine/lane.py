@@ -102,9 +102,11 @@ class Lane:
 
     # ------------------------------------------------------------ Control, for the runner
 
-    def progress(self, execution: Execution, step: int, total_steps: int, text_delta: str = "") -> None:
+    def progress(
+        self, execution: Execution, step: int, total_steps: int, text_delta: str = "", preview: bytes = b""
+    ) -> None:
         self._steps += 1
-        self._outbox.progress(Progress(execution.request.request_id, step, total_steps, text_delta))
+        self._outbox.progress(Progress(execution.request.request_id, step, total_steps, text_delta, preview))
 
     def checkpoint(self, execution: Execution, step: int, total_steps: int, text_delta: str = "") -> None:
         self.progress(execution, step, total_steps, text_delta)

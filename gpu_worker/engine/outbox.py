@@ -32,7 +32,8 @@ class Outbox:
         with self._lock:
             held = self._held.get(progress.request_id)
             if held is not None:
-                progress = replace(progress, text_delta=held.text_delta + progress.text_delta)
+                text, preview = held.text_delta + progress.text_delta, progress.preview or held.preview
+                progress = replace(progress, text_delta=text, preview=preview)
             self._held[progress.request_id] = progress
             self._flush(progress.request_id, self._clock())
 

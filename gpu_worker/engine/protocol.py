@@ -106,6 +106,7 @@ class Progress:
     step: int
     total_steps: int
     text_delta: str = ""  # llm and image_to_text: the text that this step added
+    preview: bytes = b""  # stable_diffusion, if asked for: a small JPEG of the first image so far, now and then
 
     @property
     def fraction(self) -> float:

@@ -58,8 +58,10 @@ class Execution:
 class Control(Protocol):
     """What a lane lends to its runner. All calls are cheap; progress is coalesced, text is never lost."""
 
-    def progress(self, execution: Execution, step: int, total_steps: int, text_delta: str = "") -> None:
-        """Tell that a step is done. Counts as a sign of life."""
+    def progress(
+        self, execution: Execution, step: int, total_steps: int, text_delta: str = "", preview: bytes = b""
+    ) -> None:
+        """Tell that a step is done. Counts as a sign of life. `preview`: JPEG."""
 
     def checkpoint(self, execution: Execution, step: int, total_steps: int, text_delta: str = "") -> None:
         """`progress`, then raise Stopped if the request was cancelled. For runners that do all in one call of run()."""

@@ -14,6 +14,7 @@ from PIL.Image import Image
 
 from gpu_worker.engine.protocol import Cancelled
 from gpu_worker.runners.base import Control, Execution
+from gpu_worker.runners.previews import Previews
 
 # What a pipeline of this class hands to its callback that has a row for each image (or two, with guidance), and takes
 # back shortened. Others keep more rows to themselves than they show, so nothing can leave them.
@@ -34,6 +35,7 @@ class Drawing:
     steps: int
     seeds: Sequence[int]
     at_once: int  # images that may share a call
+    previews: Previews | None = None  # if they were asked for
     drawn: dict[int, Image] = field(default_factory=dict)
 
     def missing(self) -> list[int]:
@@ -70,21 +72,28 @@ class Canvas:
 
     def after_step(self, pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         """Called by the pipeline; what it returns replaces the pipeline's own."""
-        self._tell(step + 1, getattr(pipeline, "num_timesteps", self.rows[0].drawing.steps))
+        self._tell(step + 1, getattr(pipeline, "num_timesteps", self.rows[0].drawing.steps), tensors["latents"])
         self._say_goodbye()
         leaving = [row for row in self.rows if row.execution in self._gone]
         if len(leaving) == len(self.rows):
             raise NobodyLeft
         return self._shortened(pipeline, tensors) if leaving and self._shortens else tensors
 
-    def _tell(self, calls: int, of_calls: int) -> None:
+    def _tell(self, calls: int, of_calls: int, latents: torch.Tensor) -> None:
         """Some schedulers take more calls than steps."""
         for execution in {row.execution: None for row in self.rows if row.execution not in self._gone}:
             mine = [row for row in self.rows if row.execution is execution]
             drawing = mine[0].drawing
             here = drawing.steps * calls // of_calls
             done = len(drawing.drawn) * drawing.steps + len(mine) * here
-            self._control.progress(execution, done, len(drawing.seeds) * drawing.steps)
+            preview = self._preview(mine[0], latents) if calls < of_calls else b""
+            self._control.progress(execution, done, len(drawing.seeds) * drawing.steps, preview=preview)
+
+    def _preview(self, row: Row, latents: torch.Tensor) -> bytes:
+        if row.drawing.previews is None or row.number:
+            return b""
+        number = self.rows.index(row)
+        return row.drawing.previews.next(latents[number : number + 1])
 
     def _say_goodbye(self) -> None:
         for execution in {row.execution: None for row in self.rows}:

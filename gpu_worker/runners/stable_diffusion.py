@@ -19,6 +19,7 @@ from gpu_worker.runners.adapters import PipelineBearer
 from gpu_worker.runners.base import Control, Execution, InvalidInput
 from gpu_worker.runners.image_rows import Canvas, Drawing, NobodyLeft, Row
 from gpu_worker.runners.pretrained import PretrainedRunner, seed_of, size_mib
+from gpu_worker.runners.previews import Previews
 
 ONE_FOR_ALL = ("width", "height", "num_inference_steps", "guidance_scale")
 ONE_EACH = ("prompt", "negative_prompt")
@@ -72,7 +73,8 @@ class StableDiffusionRunner(PretrainedRunner):
                 raise InvalidInput(f"{side} must be a multiple of {self.multiple} for this model", f"parameters.{side}")
         seed, steps = seed_of(execution), parameters.get("num_inference_steps") or DEFAULT_STEPS
         seeds = [seed + number for number in range(_count(execution))]
-        execution.state = Drawing(steps, seeds, self._images_at_once(execution))
+        previews = Previews(self.pipeline) if parameters.get("preview") else None
+        execution.state = Drawing(steps, seeds, self._images_at_once(execution), previews)
 
     def run(self, batch: Sequence[Execution], control: Control) -> None:
         """Draw the next images that share a call; those of a request that have no place there come in the next step."""

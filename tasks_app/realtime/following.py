@@ -141,7 +141,7 @@ class Follower:
             if missed := entry.n - self._n - 1:
                 await self._tell_gap(missed)
             self._n = entry.n
-            kind, data = _told(attempt, entry)
+            kind, data = told(attempt, entry)
             self._ready.append(Event(self._position, kind, self._task_id, entry.moment, data))
 
     async def _tell_gap(self, missed: int) -> None:
@@ -160,9 +160,10 @@ class Follower:
         return Position(self._seq, self._n)
 
 
-def _told(attempt: int, entry: Entry) -> tuple[str, dict[str, Any]]:
+def told(attempt: int, entry: Entry) -> tuple[str, dict[str, Any]]:
     """`offset`: characters of this attempt before `text`."""
     text = {"text": entry.text, "offset": entry.offset} if entry.text else {}
     progress = {"fraction": entry.fraction, "step": entry.step, "total_steps": entry.total_steps}
+    preview = {"preview": f"data:image/jpeg;base64,{entry.preview}"} if entry.preview else {}
     kind = events.DELTA if entry.text else events.PROGRESS
-    return kind, {"attempt": attempt, "phase": entry.phase, **progress, **text}
+    return kind, {"attempt": attempt, "phase": entry.phase, **progress, **text, **preview}

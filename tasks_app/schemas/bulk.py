@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from tasks_app.bulk import MAX_IDS, Selection
 from tasks_app.retries import FailureCode
-from tasks_app.schemas.strict import MESSAGES, Choice, Integer, ListOf, Moment, Strict, Text
+from tasks_app.schemas.strict import MESSAGES, Choice, Flag, Integer, ListOf, Moment, Strict, Text
 from tasks_app.selectors import TaskFilter
 from tasks_app.states import CELERY_WORDS, Status, parse_status
 from workers_app.models import TaskType
@@ -52,15 +52,6 @@ class Time(Moment):
         if moment < EPOCH:
             raise serializers.ValidationError("must be 1970 or later")
         return moment
-
-
-class Flag(serializers.BooleanField):
-    default_error_messages = {**MESSAGES, "invalid": "must be true or false"}
-
-    def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            self.fail("invalid")
-        return data
 
 
 class BulkFilter(Strict):

@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks_app.schemas.llm import MAX_CHARACTERS
 from tasks_app.schemas.parameters import Parameters
-from tasks_app.schemas.strict import Choice, Integer, Number, Strict, Text
+from tasks_app.schemas.strict import Choice, Flag, Integer, Number, Strict, Text
 
 OWN: dict[str, Any] = {"default": None, "allow_null": True}  # left out: what the model itself does best
 
@@ -23,3 +23,4 @@ class StableDiffusionParameters(Parameters):
     guidance_scale = Number(0, 30, help_text="Left out: the model's own.", **OWN)
     num_images = Integer(1, 4, default=1)
     format = Choice(("png", "webp", "jpeg"), default="png")
+    preview = Flag(default=False, help_text="Let task.progress carry small pictures of the first image as it is drawn.")

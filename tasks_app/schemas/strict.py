@@ -113,6 +113,15 @@ class Choice(serializers.ChoiceField):
         return data
 
 
+class Flag(serializers.BooleanField):
+    default_error_messages = {**MESSAGES, "invalid": "must be true or false"}
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
 class ListOf(serializers.ListField):
     default_error_messages = MESSAGES
 

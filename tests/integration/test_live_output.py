@@ -17,7 +17,10 @@ from redis.retry import Retry
 from gpu_worker import streaming
 from gpu_worker.streaming import StreamWriter
 from tasks_app import hints, streams
+from tasks_app.realtime import following
 from tasks_app.streams import Entry
+
+PATIENCE = 30.0  # seconds; an attempt waits less long, but a busy machine is no fault
 
 
 @pytest.fixture
@@ -40,10 +43,10 @@ def written(server: redis.Redis, stream: streaming.Stream) -> list[Entry]:
 def test_pieces_are_numbered_and_know_where_their_text_begins(writer: StreamWriter, server: redis.Redis) -> None:
     stream = writer.open(uuid4(), 1)
     stream.tell("inference")
-    stream.close()
+    writer.settle(stream, PATIENCE)
     for step, word in enumerate(["one ", "two "], start=1):
         stream.tell("inference", step, 2, word)
-        stream.close()
+        writer.settle(stream, PATIENCE)
     told = written(server, stream)
     assert [(entry.n, entry.step, entry.text, entry.offset) for entry in told] == [
         (1, None, "", 0), (2, 1, "one ", 0), (3, 2, "two ", 4),
@@ -56,7 +59,7 @@ def test_what_waits_is_joined_and_no_text_is_lost(writer: StreamWriter, server: 
     stream = writer.open(uuid4(), 1)
     for step in range(1, 1001):
         stream.tell("inference", step, 1000, f"{step} ")
-    stream.close()
+    writer.settle(stream, PATIENCE)
     told = written(server, stream)
     assert len(told) < 1000
     assert "".join(entry.text for entry in told) == "".join(f"{step} " for step in range(1, 1001))
@@ -64,10 +67,24 @@ def test_what_waits_is_joined_and_no_text_is_lost(writer: StreamWriter, server: 
     assert told[-1].step == 1000
 
 
+def test_of_the_previews_that_wait_the_last_is_written_and_followers_see_a_data_url(
+    writer: StreamWriter, server: redis.Redis
+) -> None:
+    stream = writer.open(uuid4(), 1)
+    for step, picture in enumerate([b"old", b"new", b""], start=1):
+        stream.tell("inference", step, 3, preview=picture)
+    writer.settle(stream, PATIENCE)
+    [*_, last] = written(server, stream)
+    assert last.step == 3
+    assert [entry.preview for entry in written(server, stream) if entry.preview][-1] == "bmV3"
+    kind, told = following.told(1, Entry(1, 0.0, "inference", 1, 3, preview="bmV3"))
+    assert (kind, told["preview"]) == ("task.progress", "data:image/jpeg;base64,bmV3")
+
+
 def test_text_that_cannot_be_written_as_utf_8_is_mended(writer: StreamWriter, server: redis.Redis) -> None:
     stream = writer.open(uuid4(), 1)
     stream.tell("inference", 1, 1, "a\x00b\ud800c")
-    stream.close()
+    writer.settle(stream, PATIENCE)
     assert written(server, stream)[0].text == "ab?c"
 
 

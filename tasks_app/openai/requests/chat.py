@@ -11,9 +11,8 @@ from tasks_app.openai.requests.fields import Ignored, Only, Stop, said, same
 from tasks_app.openai.requests.messages import conversation, images_of, messages, text_of
 from tasks_app.openai.requests.models import room_to_answer
 from tasks_app.schemas import SCHEMAS
-from tasks_app.schemas.bulk import Flag
 from tasks_app.schemas.request import TASK_REQUEST
-from tasks_app.schemas.strict import Strict
+from tasks_app.schemas.strict import Flag, Strict
 from workers_app.models import TaskType
 
 LLM = SCHEMAS[TaskType.LLM].parameters.fields
