@@ -38,7 +38,7 @@ OPTIONAL: dict[str, Any] = {
 FIELDS = {"name", "task_type", "default", *OPTIONAL}
 LOADED_FROM = ("runner", "source", "revision", "dtype", "options", "adapter")  # what was measured is of these
 WEIGHTS = ("runner", "source", "revision", "dtype", "options")  # an adapted model shares them with its base
-INHERITED = (*WEIGHTS, "limits", "defaults")
+INHERITED = (*WEIGHTS, "limits", "defaults", "max_per_worker")
 ADAPTABLE = (TaskType.LLM, TaskType.STABLE_DIFFUSION)
 DTYPES = {"auto", "float32", "float16", "bfloat16"}
 

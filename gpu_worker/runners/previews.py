@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from PIL import Image
 
+from gpu_worker.engine import failures
+
 EVERY = 1.0  # seconds between two
 SHARE = 10  # … or so many times as long as the last one took
 SIDE = 32  # latents: 256 pixels where the decoder makes 8 of one, which costs the same whatever the image's size
@@ -24,7 +26,9 @@ class Previews:
     """Of one request."""
 
     def __init__(self, pipeline: Any, clock: Callable[[], float] = time.monotonic) -> None:
-        self._decoder: Any = getattr(pipeline, "vae", None)
+        decoder: Any = getattr(pipeline, "vae", None)
+        scale = getattr(getattr(decoder, "config", None), "scaling_factor", None)
+        self._decoder: Any = decoder if scale else None
         self._clock = clock
         self._not_before = clock() + EVERY / 2  # what is done at once needs none
 
@@ -33,7 +37,13 @@ class Previews:
         began = self._clock()
         if began < self._not_before or latents.ndim != 4 or self._decoder is None:
             return b""
-        picture = self._decoded(latents)
+        try:
+            picture = self._decoded(latents)
+        except (RuntimeError, MemoryError) as error:
+            if not failures.wants_memory(error):
+                raise
+            self._decoder = None  # the image itself needs the room
+            return b""
         ended = self._clock()
         self._not_before = ended + max(EVERY, SHARE * (ended - began))
         return picture

@@ -98,10 +98,11 @@ adapter = "./pirate"
 
 def test_an_adapted_model_has_all_that_it_does_not_say_from_its_base(tmp_path):
     (tmp_path / "pirate").mkdir()
-    limits = 'revision = "abc"\n[model.limits]\nmax_new_tokens = 9\n'
+    limits = 'revision = "abc"\nmax_per_worker = 5\n[model.limits]\nmax_new_tokens = 9\n'
     _, entry = catalogue.read(write(tmp_path, CHAT + limits + ADAPTED))
     assert (entry["source"], entry["revision"], entry["limits"]) == ("org/chat", "abc", {"max_new_tokens": 9})
     assert (entry["base"], entry["adapter"]) == ("chat", str(tmp_path / "pirate"))
+    assert entry["max_per_worker"] == 5
 
 
 @pytest.mark.parametrize(

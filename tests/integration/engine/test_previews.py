@@ -90,6 +90,40 @@ def test_latents_that_no_decoder_takes_have_no_preview() -> None:
     assert Previews(pipeline, clock).next(torch.randn(1, 4, 8, 8)) == b""
 
 
+def test_a_decoder_that_says_no_scale_is_not_guessed_at() -> None:
+    clock = Clock()
+    pipeline = Pipeline(clock)
+    pipeline.vae.register_to_config(scaling_factor=None)
+    made = Previews(pipeline, clock)
+    clock.now += 10
+    assert made.next(torch.randn(1, 4, 8, 8)) == b""
+
+
+def test_for_want_of_memory_the_preview_is_given_up_and_not_the_image() -> None:
+    clock = Clock()
+    pipeline = Pipeline(clock)
+    tries: list[int] = []
+
+    def full(*args: Any, **kwargs: Any) -> Any:
+        tries.append(1)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    pipeline.vae.decode = full
+    made = Previews(pipeline, clock)
+    for _ in range(2):
+        clock.now += 10
+        assert made.next(torch.randn(1, 4, 8, 8)) == b""
+    assert len(tries) == 1
+
+
+def test_what_is_wrong_with_a_decoder_is_not_hidden() -> None:
+    clock = Clock()
+    made = Previews(Pipeline(clock), clock)
+    clock.now += 10
+    with pytest.raises(RuntimeError, match="channels"):
+        made.next(torch.randn(1, 3, 8, 8))
+
+
 def test_a_decoder_that_overflows_in_half_precision_decodes_in_full_and_stays_as_it_was() -> None:
     clock = Clock()
     pipeline = Pipeline(clock)
