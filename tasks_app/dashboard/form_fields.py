@@ -13,19 +13,20 @@ from rest_framework.fields import empty
 
 from tasks_app.schemas import SCHEMAS
 from tasks_app.schemas.request import TASK_REQUEST
-from tasks_app.schemas.strict import Choice, Integer, ListOf, Number, Strict, Text
+from tasks_app.schemas.strict import Choice, Flag, Integer, ListOf, Number, Strict, Text
 from workers_app.catalogue import SIMULATED
 from workers_app.models import Model
 
 LONG = 1_000  # a text that may be longer than this gets more than one line
 ENVELOPE = ("priority", "start_timeout", "execution_timeout", "max_attempts", "run_at")
 IMAGE = "input.image"
+WORDS = {True: "yes", False: "no"}  # of a flag
 
 
 @dataclass(frozen=True, slots=True)
 class FormField:
     path: str
-    widget: str  # area, line, number, choice, lines, image
+    widget: str  # area, line, number, choice, flag, lines, image
     hint: str
     placeholder: str  # what leaving it empty means
     choices: Sequence[str] = ()
@@ -81,7 +82,8 @@ def _field(path: str, field: Any, default: Any, limit: float | None) -> FormFiel
     if default is None and field.default is not empty and not callable(field.default):
         default = field.default
     hint = " ".join(filter(None, (field.help_text or "", _bounds(field, limit))))
-    return FormField(path, widget, hint, _said(default), tuple(map(str, getattr(field, "choices", ()))))
+    choices = tuple(WORDS.values()) if widget == "flag" else tuple(map(str, getattr(field, "choices", ())))
+    return FormField(path, widget, hint, _said(default), choices)
 
 
 def _widget(path: str, field: Any) -> str | None:
@@ -94,6 +96,8 @@ def _widget(path: str, field: Any) -> str | None:
             return "number"
         case Choice():
             return "choice"
+        case Flag():
+            return "flag"
         case ListOf(child=Text()):
             return "lines"
         case Strict() | ListOf():
@@ -113,4 +117,6 @@ def _bounds(field: Any, limit: float | None) -> str:
 
 
 def _said(default: Any) -> str:
+    if isinstance(default, bool):
+        return WORDS[default]
     return "" if default is None else f"{default:g}" if isinstance(default, float) else str(default)

@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
-from tasks_app.dashboard.form_fields import IMAGE, FormField
+from tasks_app.dashboard.form_fields import IMAGE, WORDS, FormField
 
 WHOLE = re.compile(r"-?\d{1,30}\Z", re.ASCII)
 
@@ -41,6 +41,8 @@ def typed_of(request: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
             typed |= typed_of(value, f"{prefix}{name}.")
         elif isinstance(value, list):
             typed[prefix + name] = "\n".join(map(str, value))
+        elif isinstance(value, bool):
+            typed[prefix + name] = WORDS[value]
         elif value is not None:
             typed[prefix + name] = str(value)
     return typed
@@ -66,6 +68,8 @@ def _first_of(details: list[Any], path: str) -> dict[str, str]:
 def _value(field: FormField, text: str) -> Any:
     if field.widget == "lines":
         return [line for line in text.split("\n") if line] or None
+    if field.widget == "flag":
+        return {word: flag for flag, word in WORDS.items()}.get(text, text or None)
     if not text.strip():
         return None
     return _number(text.strip()) if field.widget == "number" else text

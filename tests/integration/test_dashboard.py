@@ -448,6 +448,27 @@ def test_edit_and_submit_starts_from_what_was_asked(member):
     assert ">a\nb</textarea>" in page
 
 
+@pytest.mark.parametrize(("typed", "stored"), [("yes", True), ("no", False), ("", False)])
+def test_a_flag_is_asked_with_yes_and_no_and_comes_back_as_it_was(member, typed, stored):
+    client, _ = member
+    form = {"model": "simulated", "input.prompt": "a fox"}
+    client.post("/ui/submit/stable_diffusion/", {**form, "parameters.preview": typed})
+    task = Task.objects.get()
+    assert task.parameters["preview"] is stored
+    again = text_of(client.get(f"/ui/submit/stable_diffusion/?like={task.pk}"))
+    [shown] = re.findall(r'<select id="field-parameters-preview".*?</select>', again, re.DOTALL)
+    assert ("<option selected>yes</option>" in shown) is stored
+    kept = (re.findall(r"<option selected>(\w+)</option>", shown) or [""])[0]  # what a browser sends back
+    assert client.post("/ui/submit/stable_diffusion/", {**form, "parameters.preview": kept}).status_code == 302
+    assert [task.parameters["preview"] for task in Task.objects.all()] == [stored, stored]
+
+
+def test_a_flag_that_is_neither_is_refused_beside_its_field(member):
+    client, _ = member
+    response = client.post("/ui/submit/stable_diffusion/", {"input.prompt": "a fox", "parameters.preview": "maybe"})
+    assert problem_at(response, "parameters-preview") == "Preview must be true or false."
+
+
 def test_a_type_that_does_not_exist_has_no_form(member):
     client, _ = member
     assert client.get("/ui/submit/video/").status_code == 404
